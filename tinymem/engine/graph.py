@@ -1,0 +1,154 @@
+"""Reverse mode: the tape's rows and the walk back over them.
+
+Nothing here knows a derivative (those stand in `ops`) or a number: a row remembers which primitive ran, on whose
+results, and what that primitive declared it must save; the walk hands cotangents to the primitives' VJPs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from tinymem.engine.backend import Array, namespace_of
+
+if TYPE_CHECKING:
+    from tinymem.engine.primitive import Primitive
+
+_recording: ContextVar[bool] = ContextVar("tinymem_recording", default=True)
+is_recording = _recording.get  # asked once per operation, so without a wrapper around it
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Within this context operations are computed but not recorded."""
+    token = _recording.set(False)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+class Leaf:
+    """A tensor the user asked gradients for: where a walk back ends, and the only place that keeps a gradient."""
+
+    __slots__ = ("grad",)
+    parents = ()
+
+    def __init__(self) -> None:
+        self.grad: Array | None = None
+
+
+class Node:
+    """One row of the tape.
+
+    `saved` holds per operand the array if the primitive declared it needs it, else only the operand's shape;
+    `output` the result, if declared.  Arrays, not Tensors: so no row refers to itself and a tape dies with its last Tensor.
+    """
+
+    __slots__ = ("attributes", "output", "parents", "primitive", "saved")
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        parents: Sequence[Node | Leaf | None],
+        saved: Sequence[Any],
+        output: Array | None,
+        attributes: dict[str, Any],
+    ) -> None:
+        self.primitive = primitive
+        self.parents = parents
+        self.saved = saved
+        self.output = output
+        self.attributes = attributes
+
+
+def count_consumers(root: Node | Leaf) -> dict[Node | Leaf, int]:
+    """How many rows above each reachable row use its result.  Iterative: a tape is many thousand rows deep."""
+    consumers: dict[Node | Leaf, int] = {root: 0}
+    to_visit = [root]
+    while to_visit:
+        for parent in to_visit.pop().parents:
+            if parent is None:
+                continue
+            if parent in consumers:
+                consumers[parent] += 1
+            else:
+                consumers[parent] = 1
+                to_visit.append(parent)
+    return consumers
+
+
+def walk_back(
+    root: Node | Leaf,
+    cotangent: Any,
+    sum_to: Callable[[Any, tuple[int, ...]], Any],
+    wrap: Callable[[Array, Node | Leaf | None], Any] | None = None,
+    keep: frozenset[Node | Leaf] = frozenset(),
+) -> tuple[dict[Node | Leaf, Any], set[Node | Leaf]]:
+    """Cotangents of every leaf (and of the rows in `keep`), from the cotangent of `root`.
+
+    A row is served when its last consumer has been: reverse topological order.  Its cotangent is popped then, so
+    memory falls as the walk proceeds.  With `wrap` the walk runs on Tensors and is itself recorded (create_graph);
+    without, the same VJPs run on plain arrays.  Also returns the rows whose sums were made here and alias nothing.
+    """
+    consumers = count_consumers(root)
+    cotangents: dict[Node | Leaf, Any] = {root: cotangent}
+    summed_here: set[Node | Leaf] = set()
+    kept: dict[Node | Leaf, Any] = {}
+    ready = [root]
+    while ready:
+        node = ready.pop()
+        if type(node) is Leaf:
+            kept[node] = cotangents.pop(node)
+            continue
+        assert type(node) is Node
+        g = cotangents.pop(node)
+        if node in keep:
+            kept[node] = g
+        primitive, parents, output, saved = node.primitive, node.parents, node.output, node.saved
+        if wrap is not None:
+            output = None if output is None else wrap(output, node)
+            saved = [
+                value if parent is None or type(value) is tuple else wrap(value, parent)
+                for value, parent in zip(saved, parents, strict=True)
+            ]
+        for position, parent in enumerate(parents):
+            if parent is None:
+                continue
+            shape = saved[position]
+            if type(shape) is not tuple:
+                shape = shape.shape
+            if not (primitive.add_into and wrap is None and _add_into(cotangents, summed_here, node, parent, g, shape)):
+                gradient = primitive.vjp(position)(g, output, *saved, **node.attributes)
+                if gradient.shape != shape:
+                    gradient = sum_to(gradient, shape)
+                if parent not in cotangents:
+                    cotangents[parent] = gradient
+                elif parent in summed_here and wrap is None:
+                    total = cotangents[parent]
+                    total += gradient  # our own sum, seen by nobody else yet
+                    cotangents[parent] = total
+                else:
+                    cotangents[parent] = cotangents[parent] + gradient
+                    summed_here.add(parent)
+            consumers[parent] -= 1
+            if not consumers[parent]:
+                ready.append(parent)
+    return kept, summed_here
+
+
+def _add_into(cotangents: dict[Any, Any], summed_here: set[Any], node: Node, parent: Node | Leaf, g: Array, shape: tuple[int, ...]) -> bool:
+    """Add the cotangent of a slice to that part of its operand's: without an array of the operand's size for each slice."""
+    total = cotangents.get(parent)
+    if total is None:
+        total = namespace_of(g).zeros(shape, dtype=g.dtype)
+    elif parent not in summed_here:
+        total = total + 0  # a copy of our own
+    assert node.primitive.add_into is not None
+    if not node.primitive.add_into(total, g, **node.attributes):
+        return False
+    cotangents[parent] = total
+    summed_here.add(parent)
+    return True

@@ -1,0 +1,30 @@
+"""Losses in logit form: the sum of an elementary loss over its targets, safe for any logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinymem.engine.ops import log_softmax, softplus, take_along_axis
+from tinymem.engine.primitive import OperandError
+from tinymem.engine.tensor import Tensor
+
+
+def bernoulli_loss(logits: Any, targets: Any) -> Tensor:
+    """-ln p(targets) of independent bits in nats, elementwise: softplus(x) - t x  =  -t ln σ(x) - (1-t) ln(1-σ(x)).
+
+    logits and targets have equal shapes; targets in [0, 1].
+    """
+    if tuple(logits.shape) != tuple(targets.shape):
+        raise OperandError(f"bernoulli_loss: logits {tuple(logits.shape)} and targets {tuple(targets.shape)} must have equal shapes")
+    return softplus(logits) - logits * targets  # type: ignore[no-any-return]
+
+
+def categorical_loss(logits: Any, classes: Any) -> Tensor:
+    """-ln p(class) in nats: ln Σ_k e^{x_k} - x_class.  logits (..., K), classes (...) integers in 0 … K-1; result (...)."""
+    if tuple(logits.shape[:-1]) != tuple(classes.shape) or classes.dtype.kind not in "iu":
+        raise OperandError(
+            f"categorical_loss: classes must be integers of shape {tuple(logits.shape[:-1])} for logits {tuple(logits.shape)}, "
+            f"got {classes.dtype} {tuple(classes.shape)}"
+        )
+    chosen = take_along_axis(log_softmax(logits, -1), classes[..., None], -1)
+    return -chosen[..., 0]

@@ -1,0 +1,48 @@
+"""Frozen dataclasses to JSON and back, so that a run folder and a checkpoint say how they were made.  Nothing is unpickled."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from tinymem.models.lstm import LSTMConfig
+from tinymem.models.ntm import NTMConfig
+from tinymem.tasks.algorithms import CopyTask
+from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
+
+KNOWN = {kind.__name__: kind for kind in (LSTMConfig, NTMConfig, CopyTask, SGD, Adam, GravesRMSProp)}
+
+
+class ConfigError(ValueError):
+    """A stored configuration names a type or a field this version does not know."""
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """A dataclass as a dictionary with its type under "type"; nested ones likewise."""
+    fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    return {"type": type(config).__name__, **{k: to_plain(v) if dataclasses.is_dataclass(v) else v for k, v in fields.items()}}
+
+
+def from_plain(plain: dict[str, Any]) -> Any:
+    """The dataclass that `to_plain` wrote."""
+    rest = dict(plain)
+    name = rest.pop("type", None)
+    if name not in KNOWN:
+        raise ConfigError(f"unknown configuration type {name!r}; this version of tinymem knows {', '.join(sorted(KNOWN))}")
+    kind = KNOWN[name]
+    unknown = set(rest) - {f.name for f in dataclasses.fields(kind)}
+    if unknown:
+        raise ConfigError(f"{name} has no field {', '.join(sorted(unknown))}; was this written by another version of tinymem?")
+    return kind(**{k: from_plain(v) if isinstance(v, dict) else v for k, v in rest.items()})
+
+
+def dumps(config: Any) -> str:
+    """One configuration as JSON text; equal configurations give equal text."""
+    return json.dumps(to_plain(config), sort_keys=True, indent=1)
+
+
+def register(kind: type) -> type:
+    """Make a further dataclass readable by `from_plain` (a decorator)."""
+    KNOWN[kind.__name__] = kind
+    return kind

@@ -1,0 +1,233 @@
+"""The one training loop: seeded, logged, resumable bit for bit, stopped cleanly.
+
+A run lives in a folder: `metrics.jsonl` (one line a window of updates), `last.safetensors` (everything needed to go
+on), `best.safetensors` (the parameters that did best on validation).  Running into the same folder goes on from there.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from tinymem.engine.backend import Array, namespace_of, to_host
+from tinymem.engine.tensor import Tensor
+from tinymem.models.module import Module
+from tinymem.training.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from tinymem.training.optimisers import Optimiser, Slots, apply_update, clip_by_norm, clip_elementwise
+
+LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
+
+
+class NonFiniteError(FloatingPointError):
+    """Loss or gradient became NaN or infinite; the message names the update, the parameter and the last finite checkpoint."""
+
+
+class Stopped(RuntimeError):
+    """The user asked to stop (Ctrl-C); the state was saved, and the same command goes on from it."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a run lasts and how often it reports."""
+
+    updates: int
+    """optimiser updates"""
+    batch: int = 1
+    """sequences in one update"""
+    log_every: int = 100
+    """updates in one line of the log (the mean loss over them)"""
+    validate_every: int = 500
+    """updates between validations; the best parameters are kept"""
+    checkpoint_every: int = 1000
+    """updates between checkpoints"""
+    clip: float = 10.0
+    """bound on gradients: elementwise, or on their joint norm"""
+    clip_by: str = "element"
+    """"element" or "norm" """
+
+    def __post_init__(self) -> None:
+        if min(self.updates, self.batch, self.log_every, self.validate_every, self.checkpoint_every) < 1 or self.clip <= 0:
+            raise ValueError(f"every count of a schedule must be at least 1 and clip positive: {self}")
+        if self.clip_by not in ("element", "norm"):
+            raise ValueError(f"clip_by must be 'element' or 'norm', got {self.clip_by!r}")
+
+
+def train(
+    model: Module,
+    draw: Callable[[numpy.random.Generator], Any],
+    loss_of: Callable[[Any, Any], Tensor],
+    optimiser: Optimiser,
+    schedule: Schedule,
+    folder: Path,
+    *,
+    rng: numpy.random.Generator,
+    validate: Callable[[Any], float] | None = None,
+    note: dict[str, Any] | None = None,
+    unit: str = "bits per sequence",
+    progress: bool = True,
+) -> list[dict[str, float]]:
+    """Train `model` on batches from `draw(rng)` until `schedule.updates`, and return the log (the lines of metrics.jsonl).
+
+    `loss_of(model, batch)` is a scalar Tensor in `unit`.  `rng` is the only source of randomness; its state is part of
+    the checkpoint, so an interrupted run that is resumed ends in exactly the state of an uninterrupted one.
+    Raises NonFiniteError, Stopped (after Ctrl-C), CheckpointError.
+    """
+    run = _Run(model, optimiser, folder, rng, note or {})
+    run.resume()
+    clip = clip_elementwise if schedule.clip_by == "element" else clip_by_norm
+    parameters = model.parameters()
+    bar = _progress_bar(schedule.updates, run.update, progress)
+    with _stop_on_interrupt() as stop_requested, _collecting_rarely():
+        while run.update < schedule.updates:
+            started = time.process_time()
+            for parameter in parameters.values():
+                parameter.grad = None
+            loss = loss_of(model, draw(rng))
+            loss.backward()
+            value = float(loss.item())
+            gradients = {name: parameter.grad for name, parameter in parameters.items() if parameter.grad is not None}
+            _check_finite(value, gradients, run)
+            run.update += 1
+            apply_update(optimiser, parameters, clip(gradients, schedule.clip), run.slots, run.update)
+            run.window_loss += value
+            run.window_seconds += time.process_time() - started
+            run.window_updates += 1
+            if run.update % schedule.validate_every == 0 and validate is not None:
+                run.validated(validate(model))
+            if run.update % schedule.log_every == 0 or run.update == schedule.updates:
+                line = run.log(schedule.batch)
+                bar.update(run.update - bar.n)
+                bar.set_postfix_str(f"{line['loss']:.3g} {unit}")
+            if run.update % schedule.checkpoint_every == 0 or run.update == schedule.updates or stop_requested():
+                run.save()
+            if stop_requested():
+                bar.close()
+                raise Stopped(
+                    f"stopped at update {run.update} of {schedule.updates}; the state is in {run.folder / LAST}. The same command goes on from there"
+                )
+    bar.close()
+    return run.history
+
+
+class _Run:
+    """The resumable state of one run and its folder."""
+
+    def __init__(self, model: Module, optimiser: Optimiser, folder: Path, rng: numpy.random.Generator, note: dict[str, Any]) -> None:
+        self.model, self.folder, self.rng, self.note = model, folder, rng, note
+        self.update = 0
+        self.best = math.inf
+        self.latest_validation: float | None = None
+        self.window_loss = self.window_seconds = 0.0
+        self.window_updates = 0
+        self.history: list[dict[str, float]] = []
+        self.slots: dict[str, Slots] = {name: optimiser.start(p.data) for name, p in model.named_parameters()}
+
+    _COUNTERS = ("update", "best", "latest_validation", "window_loss", "window_seconds", "window_updates")
+
+    def resume(self) -> None:
+        """Go on from the folder's last checkpoint, if it has one of the same configuration."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        last = self.folder / LAST
+        if not last.exists():
+            (self.folder / METRICS).unlink(missing_ok=True)
+            return
+        arrays, note = load_checkpoint(last)
+        if note.get("run") != self.note:
+            raise CheckpointError(
+                f"{last}: belongs to a run with another configuration or seed; choose another --out, or delete that folder"
+            )
+        self.model.load_state({name.removeprefix("parameter/"): a for name, a in arrays.items() if name.startswith("parameter/")})
+        for name, slots in self.slots.items():
+            for slot, start in slots.items():
+                slots[slot] = namespace_of(start).asarray(arrays[f"slot/{name}/{slot}"])
+        for counter in self._COUNTERS:
+            setattr(self, counter, note[counter])
+        self.best = math.inf if self.best is None else self.best
+        self.rng.bit_generator.state = note["rng"]
+        lines = (self.folder / METRICS).read_text().splitlines() if (self.folder / METRICS).exists() else []
+        self.history = [line for line in map(json.loads, lines) if line["update"] <= self.update]
+        (self.folder / METRICS).write_text("".join(json.dumps(line) + "\n" for line in self.history))
+
+    def save(self) -> None:
+        arrays = {f"parameter/{name}": array for name, array in self.model.state().items()}
+        arrays |= {f"slot/{name}/{slot}": to_host(array) for name, slots in self.slots.items() for slot, array in slots.items()}
+        counters = {counter: getattr(self, counter) for counter in self._COUNTERS}
+        counters["best"] = None if math.isinf(self.best) else self.best  # JSON knows no infinity
+        save_checkpoint(self.folder / LAST, arrays, {"run": self.note, "rng": self.rng.bit_generator.state, **counters})
+
+    def validated(self, value: float) -> None:
+        self.latest_validation = value
+        if value < self.best:
+            self.best = value
+            save_checkpoint(self.folder / BEST, self.model.state(), {"run": self.note, "update": self.update, "validation": value})
+
+    def log(self, batch: int) -> dict[str, float]:
+        line: dict[str, Any] = {
+            "update": self.update,
+            "sequences": self.update * batch,
+            "loss": self.window_loss / self.window_updates,
+            "validation": self.latest_validation,
+            "cpu_seconds": round(self.window_seconds, 3),
+        }
+        self.window_loss = self.window_seconds = 0.0
+        self.window_updates = 0
+        self.history.append(line)
+        with open(self.folder / METRICS, "a") as file:
+            file.write(json.dumps(line) + "\n")
+        return line
+
+
+def _check_finite(loss: float, gradients: dict[str, Array], run: _Run) -> None:
+    bad = [] if math.isfinite(loss) else ["the loss"]
+    sums = sum(gradient.sum() for gradient in gradients.values()) if gradients else 0.0  # one number, one synchronisation
+    if not math.isfinite(float(sums)):
+        bad += [f"the gradient of {name}" for name, gradient in gradients.items() if not math.isfinite(float(gradient.sum()))]
+    if bad:
+        last = run.folder / LAST
+        where = f"the last finite checkpoint is {last}" if last.exists() else "there is no earlier checkpoint"
+        raise NonFiniteError(
+            f"update {run.update + 1}: {', '.join(bad)} is not finite; {where}. Try a smaller learning rate or a tighter clip, or check the data for NaN"
+        )
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C into a request that is honoured after the current update (only the main thread can)."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    previous = signal.signal(signal.SIGINT, lambda *_: asked.set())
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def _collecting_rarely() -> Iterator[None]:
+    """A tape is many thousand objects without a cycle: Python's cycle collector costs 10 % of a step and finds nothing."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.set_threshold(200_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def _progress_bar(total: int, initial: int, show: bool) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, initial=initial, unit="update", disable=None if show else True, dynamic_ncols=True)

@@ -1,0 +1,108 @@
+"""Several runs side by side, each in a process of its own with one BLAS thread.
+
+On matrices of this size two processes of one thread beat one process of two.  A run is described by the JSON file in
+its folder and by nothing else, so a sweep that is started again goes on where each run stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tinymem.training.configs import dumps, from_plain
+from tinymem.training.experiment import Experiment, run_experiment
+from tinymem.training.loop import METRICS, Stopped
+
+DESCRIPTION = "experiment.json"
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
+
+
+class RunFailed(RuntimeError):
+    """A run of a sweep ended with an error; the message carries the run's own."""
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl so far."""
+    path = folder / METRICS
+    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")] if path.exists() else []
+
+
+def sweep(experiments: Sequence[Experiment], out: Path, processes: int | None = None, progress: bool = True) -> list[Path]:
+    """Train all experiments, `processes` at a time (default: the machine's cores), and return their folders in order.
+
+    Says what it does with threads.  Raises RunFailed with the first failing run's message after the others have
+    finished, and Stopped on Ctrl-C after every run has saved its state.
+    """
+    from tqdm.auto import tqdm
+
+    processes = processes or max(1, os.cpu_count() or 1)
+    folders = [out / experiment.folder for experiment in experiments]
+    waiting = []
+    for experiment, folder in zip(experiments, folders, strict=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / DESCRIPTION).write_text(dumps(experiment))
+        waiting.append((experiment, folder))
+    print(f"training {len(experiments)} runs, {min(processes, len(experiments))} at a time, one BLAS thread each, into {out}")
+    running: list[tuple[Experiment, Path, subprocess.Popen[str], Any]] = []
+    failures: list[str] = []
+    stopped = False
+    try:
+        while waiting or running:
+            while waiting and len(running) < processes and not stopped:
+                experiment, folder = waiting.pop(0)
+                bar = tqdm(
+                    total=experiment.schedule.updates, desc=f"{experiment.name} seed {experiment.seed}", disable=None if progress else True
+                )
+                running.append((experiment, folder, _start(folder), bar))
+            time.sleep(0.3)
+            for entry in list(running):
+                experiment, folder, process, bar = entry
+                log = read_log(folder)
+                if log:
+                    bar.update(log[-1]["update"] - bar.n)
+                    bar.set_postfix_str(f"{log[-1]['loss']:.3g} bits per sequence")
+                if process.poll() is not None:
+                    running.remove(entry)
+                    bar.close()
+                    if process.returncode:
+                        failures.append(
+                            f"{folder.name}: {(process.stderr.read() if process.stderr else '').strip().splitlines()[-1:] or ['no message']}"
+                        )
+    except KeyboardInterrupt:
+        for _, _, process, bar in running:  # the terminal sent them Ctrl-C too; wait for their checkpoints
+            process.wait()
+            bar.close()
+        raise Stopped(f"stopped; every run saved its state under {out}. The same command goes on from there") from None
+    if failures:
+        raise RunFailed("; ".join(failures))
+    return folders
+
+
+def _start(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tinymem.training.sweep", str(folder)],
+        env={**os.environ, **ONE_THREAD},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def main(folder: Path) -> int:
+    """Run the experiment described in `folder`: what each process of a sweep executes."""
+    experiment = from_plain(json.loads((folder / DESCRIPTION).read_text()))
+    try:
+        run_experiment(experiment, folder, progress=False)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
