@@ -9,6 +9,7 @@ An operand that a row does not save arrives as its shape.
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ negative = primitive("negative(x) = -x", lambda xp, x: -x,
 
 power = primitive("power(x, y) = x^y", lambda xp, x, y: x ** y, saves="x y out",
     x=lambda g, out, x, y: g * y * x ** (y - 1),
-    y=lambda g, out, x, y: g * out * log(where(equal(x, 0), 1, x)))  # 0^y stays 0: no gradient, and no log 0
+    y=lambda g, out, x, y: g * out * _log_or_zero(x))  # 0^y stays 0: no gradient, and no log 0
 
 # -- elementwise functions -----------------------------------------------------------------------------------------------
 exp = primitive("exp(x) = e^x", lambda xp, x: xp.exp(x), saves="out",
@@ -71,15 +72,15 @@ softplus = primitive("softplus(x) = ln(1 + e^x)",
     x=lambda g, out, x: g * sigmoid(x))
 
 absolute = primitive("absolute(x) = |x|", lambda xp, x: xp.maximum(x, -x), saves="x",  # analytic on each side of 0
-    x=lambda g, out, x: g * (where(greater(x, 0), 1.0, 0.0) - where(less(x, 0), 1.0, 0.0)))
+    x=lambda g, out, x: where(greater(x, 0), g, 0) - where(less(x, 0), g, 0))
 
 maximum = primitive("maximum(x, y) = max(x, y)", lambda xp, x, y: xp.maximum(x, y), saves="x y",  # a tie is shared
-    x=lambda g, out, x, y: g * (where(greater(x, y), 0.5, 0.0) + where(greater_equal(x, y), 0.5, 0.0)),
-    y=lambda g, out, x, y: g * (where(less(x, y), 0.5, 0.0) + where(less_equal(x, y), 0.5, 0.0)))
+    x=lambda g, out, x, y: 0.5 * (where(greater(x, y), g, 0) + where(greater_equal(x, y), g, 0)),
+    y=lambda g, out, x, y: 0.5 * (where(less(x, y), g, 0) + where(less_equal(x, y), g, 0)))
 
 minimum = primitive("minimum(x, y) = min(x, y)", lambda xp, x, y: xp.minimum(x, y), saves="x y",
-    x=lambda g, out, x, y: g * (where(less(x, y), 0.5, 0.0) + where(less_equal(x, y), 0.5, 0.0)),
-    y=lambda g, out, x, y: g * (where(greater(x, y), 0.5, 0.0) + where(greater_equal(x, y), 0.5, 0.0)))
+    x=lambda g, out, x, y: 0.5 * (where(less(x, y), g, 0) + where(less_equal(x, y), g, 0)),
+    y=lambda g, out, x, y: 0.5 * (where(greater(x, y), g, 0) + where(greater_equal(x, y), g, 0)))
 
 where = primitive("where(condition, x, y) = x if condition else y", lambda xp, condition, x, y: xp.where(condition, x, y),
     saves="condition",
@@ -185,7 +186,13 @@ _concatenate = primitive("concatenate(*parts; axis) = parts joined along axis", 
 def _sum_array_to(x: Any, shape: tuple[int, ...]) -> Any:
     extra = x.ndim - len(shape)
     axes = tuple(i for i in range(x.ndim) if i < extra or (shape[i - extra] == 1 and x.shape[i] != 1))
-    return x.sum(axis=axes).reshape(shape)
+    total = x.sum(axis=axes, keepdims=True)
+    if total.shape[builtins.max(extra, 0) :] != shape:  # equally many elements is not enough: reshape would shuffle them in silence
+        raise OperandError(
+            f"sum_to: x has shape {tuple(x.shape)}, which broadcasting from {shape} never gives. "
+            "If x is a gradient, the VJP that computed it returned a wrong shape"
+        )
+    return total.reshape(shape)
 
 
 def _put_into_zeros(xp: Any, x: Any, index: Any, shape: tuple[int, ...]) -> Any:
@@ -225,12 +232,18 @@ def _roll_array(xp: Any, x: Any, shift: int, axis: int) -> Any:
     return xp.concatenate((x[(*before, slice(cut, None))], x[(*before, slice(None, cut))]), axis=axis)
 
 
+def _log_or_zero(x: Any) -> Any:
+    if isinstance(x, (int, float)):  # stays a Python number: an array made of it would be float64, and on the host
+        return math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
+    return log(where(equal(x, 0), 1, x))
+
+
 def _with_axes(g: Any, shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Any:
     return g if keepdims else g.reshape(tuple(1 if i in axis else n for i, n in enumerate(shape)))
 
 
 def _share_among_winners(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    winners = where(equal(x, _with_axes(out, x.shape, axis, keepdims)), 1.0, 0.0)
+    winners = where(equal(x, _with_axes(out, x.shape, axis, keepdims)), x.dtype.type(1), 0)  # a plain 1.0 would make it float64
     return _with_axes(g, x.shape, axis, keepdims) * winners / sum(winners, axis, True)
 
 
@@ -272,6 +285,14 @@ def _axes(x: Any, axis: Any, function: str) -> tuple[int, ...]:
         if not -ndim <= one < ndim:
             raise OperandError(f"{function}: x has shape {tuple(x.shape)}, so axis {one} does not exist; use {-ndim} … {ndim - 1}")
     return tuple(one % ndim for one in axes)
+
+
+def _new_axis(x: Any, axis: int, function: str) -> int:
+    """The place of an axis to be inserted, as a non-negative integer: there is one more of them than there are axes."""
+    places: int = x.ndim + 1
+    if not -places <= axis < places:
+        raise OperandError(f"{function}: x has shape {tuple(x.shape)}, so an axis cannot be inserted at {axis}; use {-places} … {places - 1}")
+    return axis % places
 
 
 # -- the names users call: arguments as in NumPy, axes made static and non-negative ------------------------------------------
@@ -394,7 +415,7 @@ def swapaxes(x: Any, first: int, second: int) -> Tensor:
 
 def expand_dims(x: Any, axis: int) -> Tensor:
     """x with an axis of length 1 inserted at `axis`."""
-    place = axis % (x.ndim + 1)
+    place = _new_axis(x, axis, "expand_dims")
     return _reshape(x, shape=(*x.shape[:place], 1, *x.shape[place:]))
 
 
@@ -454,7 +475,7 @@ def stack(parts: Sequence[Any], axis: int = 0) -> Tensor:
     """Parts joined along a new axis."""
     if not len(parts):
         raise OperandError("stack: needs at least one part")
-    return _stack(*parts, axis=axis % (parts[0].ndim + 1))
+    return _stack(*parts, axis=_new_axis(parts[0], axis, "stack"))
 
 
 def split(x: Any, lengths: Sequence[int], axis: int = -1) -> list[Tensor]:

@@ -80,7 +80,7 @@ def _bind(length: str, actual: int, sizes: dict[str, int]) -> bool:
     if not free:
         return evaluate(length, sizes) == actual
     if len(free) > 1:
-        return True  # settled when another operand has bound one of them
+        return True  # no other axis tells them apart
     for candidate in range(actual + 1):
         if evaluate(length, {**sizes, free[0]: candidate}) == actual:
             sizes[free[0]] = candidate
@@ -96,32 +96,44 @@ def check_shapes(title: str, symbols: Mapping[str, str], domains: Mapping[str, D
     """
     sizes: dict[str, int] = {}
     bound_by: dict[str, str] = {}
+    axes: list[tuple[str, int, str, int]] = []
     for operand, shape in shapes.items():
         domain = domains[operand]
-        symbol = f" ({symbols[operand]})" if symbols.get(operand) else ""
         if len(shape) != len(domain.lengths):
+            advice = ". Insert an axis of length 1 with x[:, None]" if len(shape) < len(domain.lengths) else ""
             raise ContractError(
-                f"{title}: {operand}{symbol} must have the {len(domain.lengths)} axes {domain}, got shape {shape} with {len(shape)}"
-                + (". Insert an axis of length 1 with x[:, None]" if len(shape) < len(domain.lengths) else "")
+                f"{title}: {_called(operand, symbols)} must have the {len(domain.lengths)} axes {domain}, "
+                f"got shape {shape} with {len(shape)}{advice}"
             )
-        for axis, (length, actual) in enumerate(zip(domain.lengths, shape, strict=True)):
-            if _bind(length, actual, sizes):
-                for name in names_in(length):
-                    bound_by.setdefault(name, operand)
-                continue
-            known = ", ".join(f"{name} = {sizes[name]} from {bound_by.get(name, operand)}" for name in names_in(length) if name in sizes)
-            raise ContractError(
-                f"{title}: {operand}{symbol} must be {domain}, got shape {shape}: axis {axis} is {actual}, not {length}"
-                + (f" ({known})" if known else "")
-            )
+        axes += [(operand, axis, length, actual) for axis, (length, actual) in enumerate(zip(domain.lengths, shape, strict=True))]
+    # a length of several names is asked last, when the other axes have told what they can
+    for operand, axis, length, actual in sorted(axes, key=lambda entry: len(names_in(entry[2])) > 1):
+        if _bind(length, actual, sizes):
+            for name in names_in(length):
+                bound_by.setdefault(name, operand)
+            continue
+        known = ", ".join(f"{name} = {sizes[name]} from {bound_by.get(name, operand)}" for name in names_in(length) if name in sizes)
+        raise ContractError(
+            f"{title}: {_called(operand, symbols)} must be {domains[operand]}, got shape {shapes[operand]}: "
+            f"axis {axis} is {actual}, not {length}" + (f" ({known})" if known else "")
+        )
 
 
-def shapes_of(operands: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def _called(operand: str, symbols: Mapping[str, str]) -> str:
+    """The operand's name with its symbol on the slide, where that says more: "gate (g_t)", "W"."""
+    symbol = symbols.get(operand, operand)
+    return operand if symbol == operand else f"{operand} ({symbol})"
+
+
+def shapes_of(title: str, symbols: Mapping[str, str], operands: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """The shape of every operand; ContractError for something that has none."""
     found = {}
     for name, operand in operands.items():
         shape = getattr(operand, "shape", None)
         if shape is None:
-            raise ContractError(f"{name} must be a Tensor or an array, got {type(operand).__name__}; wrap it: tinymem.Tensor(value)")
+            raise ContractError(
+                f"{title}: {_called(name, symbols)} must be a Tensor or an array, got {type(operand).__name__}; "
+                "wrap it: tinymem.Tensor(value)"
+            )
         found[name] = tuple(shape)
     return found

@@ -90,7 +90,7 @@ def cosine_similarity(memory: Tensor, key: Tensor) -> Tensor:
     √ at 0 is infinite, and NTM memory starts close to 0.  Source: Graves et al. 2014, eq. 6.
     """
     row_norms = sqrt(einsum("bnm,bnm->bn", memory, memory) + NORM_EPSILON)
-    key_norm = sqrt((key * key).sum(1, True) + NORM_EPSILON)  # (batch, 1)
+    key_norm = sqrt((key * key).sum(1, keepdims=True) + NORM_EPSILON)  # (batch, 1)
     return einsum("bnm,bm->bn", memory, key) / (row_norms * key_norm)
 
 

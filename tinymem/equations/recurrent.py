@@ -1,4 +1,7 @@
-"""The recurrent steps that the lecture's baselines and controllers are made of.  Matrices act as on the slide: W x, W of shape (out, in)."""
+"""The recurrent steps that the lecture's baselines and controllers are made of.
+
+Matrices act as on the slide, W x with W of shape (out, in); operands are batches of rows, so the code says `x @ W.T`.
+"""
 
 from __future__ import annotations
 

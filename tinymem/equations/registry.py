@@ -44,7 +44,7 @@ class Equation:
         return self.function.__module__.rpartition(".")[2]
 
 
-_registered: dict[str, Equation] = {}
+_registered: dict[tuple[str, str], Equation] = {}  # by module and name: what others register never hides the lecture's
 
 
 def equation(
@@ -90,13 +90,13 @@ def equation(
             try:
                 key = tuple([operand.shape for operand in operands[:count]])
             except AttributeError:
-                key = tuple(shapes_of(dict(zip(arguments, operands, strict=False))).values())
+                key = tuple(shapes_of(title, entry.symbols, dict(zip(arguments, operands, strict=False))).values())
             if key not in seen:
                 check_shapes(title, entry.symbols, entry.domains, dict(zip(arguments, key, strict=True)))
                 seen.add(key)
             return function(*operands, **keywords)
 
-        _registered[entry.name] = entry
+        _registered[function.__module__, entry.name] = entry
         checked.equation = entry  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
 
@@ -105,6 +105,5 @@ def equation(
 
 def equations() -> MappingProxyType[str, Equation]:
     """All equations of the lecture by name, in lecture order."""
-    for module in MODULES:
-        import_module(f"tinymem.equations.{module}")
-    return MappingProxyType(_registered)
+    homes = [import_module(f"tinymem.equations.{module}").__name__ for module in MODULES]
+    return MappingProxyType({name: entry for home in homes for (module, name), entry in _registered.items() if module == home})

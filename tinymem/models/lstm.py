@@ -25,6 +25,10 @@ class LSTMConfig:
     layers: int = 3
     """layers on top of each other"""
 
+    def __post_init__(self) -> None:
+        if min(self.inputs, self.outputs, self.hidden, self.layers) < 1:
+            raise ValueError(f"every size of an LSTM must be at least 1: {self}")
+
     def build(self, rng: numpy.random.Generator, dtype: str = "float32") -> LSTM:
         return LSTM(self, rng, dtype)
 

@@ -49,10 +49,14 @@ class NTMConfig:
     """where the learned initial weightings start: on location 0 (learns), or everywhere alike (does not)"""
 
     def __post_init__(self) -> None:
+        if min(self.inputs, self.outputs, self.hidden, self.locations, self.width, self.read_heads, self.write_heads, self.shifts) < 1:
+            raise ValueError(f"every size of an NTM must be at least 1: {self}")
         if self.shifts % 2 == 0 or self.shifts > self.locations:
             raise ValueError(f"shifts must be odd and at most locations ({self.locations}), got {self.shifts}")
-        if min(self.inputs, self.outputs, self.hidden, self.width, self.read_heads, self.write_heads) < 1:
-            raise ValueError(f"every size of an NTM must be at least 1: {self}")
+        if self.controller not in ("feedforward", "lstm"):
+            raise ValueError(f"controller must be 'feedforward' or 'lstm', got {self.controller!r}")
+        if self.initial_weighting not in ("one-hot", "uniform"):
+            raise ValueError(f"initial_weighting must be 'one-hot' or 'uniform', got {self.initial_weighting!r}")
 
     def build(self, rng: numpy.random.Generator, dtype: str = "float32") -> NTM:
         return NTM(self, rng, dtype)
@@ -142,11 +146,8 @@ class NTM(Module):
     def step(self, state: NTMState, x: Tensor) -> tuple[NTMState, Tensor]:
         """One time step: x (batch, X) -> logits (batch, Y)."""
         seen = concatenate([x, *state.reads], 1)
-        controller: tuple[Tensor, ...]
-        if isinstance(self.controller, LSTMCell):
-            controller = self.controller(seen, *state.controller)
-        else:
-            controller = (tanh(self.controller(seen)),)
+        unit = self.controller
+        controller: tuple[Tensor, ...] = unit(seen, *state.controller) if isinstance(unit, LSTMCell) else (tanh(unit(seen)),)
         heads, erase_vectors, add_vectors = self._head_parameters(controller[0])
         readers = self.config.read_heads
 

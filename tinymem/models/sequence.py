@@ -25,6 +25,9 @@ class State(Protocol):
 
 
 class SequenceModel(Protocol):
+    config: Any
+    """the model's sizes; `config.inputs` is the length of an input vector"""
+
     def initial_state(self, batch: int) -> Any: ...
 
     def step(self, state: Any, x: Tensor) -> tuple[Any, Tensor]: ...
@@ -32,7 +35,7 @@ class SequenceModel(Protocol):
 
 def run(model: SequenceModel, inputs: Tensor) -> Tensor:
     """Outputs (time, batch, Y) of the model for inputs (time, batch, X), from its initial state."""
-    _check_inputs(inputs)
+    _check_inputs(model, inputs)
     state = model.initial_state(inputs.shape[1])
     outputs = []
     for x in inputs:
@@ -43,7 +46,7 @@ def run(model: SequenceModel, inputs: Tensor) -> Tensor:
 
 def trace(model: SequenceModel, inputs: Tensor) -> Trace:
     """Run without gradients and return every quantity of every step as host arrays (time, batch, ...), outputs included."""
-    _check_inputs(inputs)
+    _check_inputs(model, inputs)
     seen: dict[str, list[numpy.ndarray[Any, Any]]] = {}
     with no_grad():
         state = model.initial_state(inputs.shape[1])
@@ -54,10 +57,15 @@ def trace(model: SequenceModel, inputs: Tensor) -> Trace:
     return {name: numpy.stack(values) for name, values in seen.items()}
 
 
-def _check_inputs(inputs: Tensor) -> None:
+def _check_inputs(model: SequenceModel, inputs: Tensor) -> None:
     shape = getattr(inputs, "shape", None)
     if shape is None or len(shape) != 3 or 0 in shape:
         raise ValueError(
             f"a sequence model needs inputs (time, batch, features), each at least 1; got {'no array' if shape is None else tuple(shape)}. "
             "One sequence is a batch of 1: inputs[:, None, :]"
+        )
+    if shape[2] != model.config.inputs:
+        raise ValueError(
+            f"this {type(model).__name__} takes input vectors of length {model.config.inputs}, "
+            f"got inputs {tuple(shape)} (time, batch, features)"
         )

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tinymem.engine.backend import use
 from tinymem.training.configs import dumps, from_plain
 from tinymem.training.experiment import Experiment, run_experiment
 from tinymem.training.loop import METRICS, Stopped
 
-DESCRIPTION = "experiment.json"
+DESCRIPTION, ERRORS = "experiment.json", "errors.txt"
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
 
 
@@ -33,7 +34,9 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")] if path.exists() else []
 
 
-def sweep(experiments: Sequence[Experiment], out: Path, processes: int | None = None, progress: bool = True) -> list[Path]:
+def sweep(
+    experiments: Sequence[Experiment], out: Path, processes: int | None = None, progress: bool = True, backend: str = "numpy"
+) -> list[Path]:
     """Train all experiments, `processes` at a time (default: the machine's cores), and return their folders in order.
 
     Says what it does with threads.  Raises RunFailed with the first failing run's message after the others have
@@ -49,7 +52,7 @@ def sweep(experiments: Sequence[Experiment], out: Path, processes: int | None = 
         (folder / DESCRIPTION).write_text(dumps(experiment))
         waiting.append((experiment, folder))
     print(f"training {len(experiments)} runs, {min(processes, len(experiments))} at a time, one BLAS thread each, into {out}")
-    running: list[tuple[Experiment, Path, subprocess.Popen[str], Any]] = []
+    running: list[tuple[Experiment, Path, subprocess.Popen[bytes], Any]] = []
     failures: list[str] = []
     stopped = False
     try:
@@ -59,7 +62,7 @@ def sweep(experiments: Sequence[Experiment], out: Path, processes: int | None = 
                 bar = tqdm(
                     total=experiment.schedule.updates, desc=f"{experiment.name} seed {experiment.seed}", disable=None if progress else True
                 )
-                running.append((experiment, folder, _start(folder), bar))
+                running.append((experiment, folder, _start(folder, backend), bar))
             time.sleep(0.3)
             for entry in list(running):
                 experiment, folder, process, bar = entry
@@ -71,9 +74,8 @@ def sweep(experiments: Sequence[Experiment], out: Path, processes: int | None = 
                     running.remove(entry)
                     bar.close()
                     if process.returncode:
-                        failures.append(
-                            f"{folder.name}: {(process.stderr.read() if process.stderr else '').strip().splitlines()[-1:] or ['no message']}"
-                        )
+                        said = (folder / ERRORS).read_text().strip().splitlines()
+                        failures.append(f"run {folder.name}: {said[-1] if said else f'ended with exit code {process.returncode}'}")
     except KeyboardInterrupt:
         for _, _, process, bar in running:  # the terminal sent them Ctrl-C too; wait for their checkpoints
             process.wait()
@@ -84,20 +86,18 @@ def sweep(experiments: Sequence[Experiment], out: Path, processes: int | None = 
     return folders
 
 
-def _start(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tinymem.training.sweep", str(folder)],
-        env={**os.environ, **ONE_THREAD},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _start(folder: Path, backend: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tinymem.training.sweep", str(folder), backend]
+    with open(folder / ERRORS, "w") as errors:
+        return subprocess.Popen(command, env={**os.environ, **ONE_THREAD}, stderr=errors)
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, backend: str = "numpy") -> int:
     """Run the experiment described in `folder`: what each process of a sweep executes."""
     experiment = from_plain(json.loads((folder / DESCRIPTION).read_text()))
     try:
-        run_experiment(experiment, folder, progress=False)
+        with use(backend):
+            run_experiment(experiment, folder, progress=False)
     except Exception as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -105,4 +105,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))

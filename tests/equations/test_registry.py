@@ -1,0 +1,280 @@
+"""The walk: whatever is registered as an equation of the lecture is found and proven here, without being listed by hand.
+
+A new equation brings its declaration, a transcription in `transcriptions.py`, and its row in LECTURE below.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+import re
+from importlib import import_module
+from pathlib import Path
+
+import numpy
+import pytest
+import transcriptions
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinymem as tm
+import tinymem.equations
+from tinymem.equations.contracts import ContractError, Domain, parse_domain
+from tinymem.equations.registry import MODULES, Equation, equation, equations
+from tinymem.testing import strict
+from tinymem.testing.check import check_grad
+from tinymem.testing.strategies import in_domain, inputs_of, shapes_that_do_not_fit
+
+LESSONS = Path(__file__).parents[2] / "lessons"
+NAMES = list(equations())
+every_equation = pytest.mark.parametrize("name", NAMES)
+
+# What the lecture's table asks for: arguments in this order, with these axes.
+LECTURE = {
+    "recurrent": {
+        "rnn_step": {"x": "B X", "h": "B H", "W": "H X", "U": "H H", "b": "H"},
+        "lstm_step": {"x": "B X", "h": "B H", "c": "B H", "W": "4*H X", "U": "4*H H", "b": "4*H"},
+        "gru_step": {"x": "B X", "h": "B H", "W": "3*H X", "U": "3*H H", "b": "3*H"},
+    },
+    "ntm": {
+        "read": {"memory": "B N M", "weighting": "B N"},
+        "erase": {"memory": "B N M", "weighting": "B N", "erase_vector": "B M"},
+        "add": {"memory": "B N M", "weighting": "B N", "add_vector": "B M"},
+        "cosine_similarity": {"memory": "B N M", "key": "B M"},
+        "content_weighting": {"memory": "B N M", "key": "B M", "strength": "B 1"},
+        "interpolate": {"content": "B N", "previous": "B N", "gate": "B 1"},
+        "shift": {"weighting": "B N", "shift_weighting": "B 2*R+1"},
+        "sharpen": {"weighting": "B N", "sharpening": "B 1"},
+        "address": {
+            "memory": "B N M",
+            "previous": "B N",
+            "key": "B M",
+            "strength": "B 1",
+            "gate": "B 1",
+            "shift_weighting": "B 2*R+1",
+            "sharpening": "B 1",
+        },
+    },
+}
+REQUIRED = [(module, name) for module, functions in LECTURE.items() for name in functions]
+
+
+def call(name, inputs, convert=lambda array: array):
+    """The results of an equation, always as a tuple, for inputs by name that `convert` makes into operands."""
+    entry = equations()[name]
+    function = getattr(import_module(entry.function.__module__), name)
+    result = function(*(convert(array) for array in inputs.values()), **entry.static)
+    return result if isinstance(result, tuple) else (result,)
+
+
+# -- nothing is missing --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("module", "name"), REQUIRED)
+def test_the_lecture_is_complete(module, name):
+    entry = equations().get(name)
+    assert entry is not None, f"the lecture's equation {module}.{name} is not registered"
+    assert entry.module == module
+    declared = {argument: " ".join(domain.lengths).replace("batch", "B").replace(" + ", "+") for argument, domain in entry.domains.items()}
+    assert declared == LECTURE[module][name]
+    assert list(declared) == list(LECTURE[module][name]), "the arguments are in another order than in the lecture's table"
+
+
+def test_every_module_of_equations_is_walked():
+    files = {module.name for module in pkgutil.iter_modules(tinymem.equations.__path__)} - {"contracts", "registry"}
+    assert set(MODULES) == files
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_function_is_an_equation(module):
+    found = import_module(f"tinymem.equations.{module}")
+    public = [
+        name
+        for name, function in inspect.getmembers(found, inspect.isfunction)
+        if not name.startswith("_") and function.__module__ == found.__name__
+    ]
+    assert public, f"{module} has no functions"
+    unregistered = [name for name in public if equations().get(name) is None or equations()[name].module != module]
+    assert not unregistered, f"public functions without @equation in {module}.py: {unregistered}"
+
+
+def test_modules_come_in_lecture_order():
+    order = [entry.module for entry in equations().values()]
+    assert order == sorted(order, key=MODULES.index)
+
+
+@every_equation
+def test_every_equation_says_what_it_is(name):
+    entry = equations()[name]
+    text = entry.function.__doc__ or ""
+    assert entry.title
+    assert entry.paper
+    assert entry.latex.strip()
+    assert "Source:" in text, f"{name}: the docstring names no source"
+    assert re.search(r"\d{4}", entry.paper), f"{name}: 'paper' has no year"
+    assert "returns" in text.lower(), f"{name}: the docstring does not say what is returned"
+    assert re.search(r"\((batch|time|B\b)", text), f"{name}: the docstring has no shapes"
+    assert set(entry.symbols) == set(entry.domains), f"{name}: symbols and operands differ"
+
+
+@every_equation
+def test_every_equation_belongs_to_a_lesson(name):
+    lesson = equations()[name].lesson
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", lesson)
+    files = {path.stem.partition("_")[2] for path in LESSONS.glob("[0-9][0-9]_*.py")}
+    assert lesson.replace("-", "_") in files, f"{name} is shown in lesson {lesson!r}, but the lessons are {sorted(files)}"
+
+
+@every_equation
+def test_every_equation_has_a_transcription(name):
+    witness = getattr(transcriptions, name, None)
+    assert witness is not None, f"write {name} from the slide, in loops, in tests/equations/transcriptions.py"
+    assert list(inspect.signature(witness).parameters) == list(inspect.signature(equations()[name].function).parameters)
+
+
+# -- everything is right -------------------------------------------------------------------------------------------------
+@every_equation
+@given(data=st.data())
+def test_values_are_those_of_the_slide(name, data):
+    inputs = data.draw(inputs_of(equations()[name]))
+    expected = getattr(transcriptions, name)(*inputs.values(), **equations()[name].static)
+    for ours, theirs in zip(call(name, inputs, tm.Tensor), expected if isinstance(expected, tuple) else (expected,), strict=True):
+        numpy.testing.assert_allclose(ours.data, theirs, rtol=1e-10, atol=1e-12)
+
+
+@every_equation
+@given(data=st.data())
+def test_gradients_of_both_orders_are_right(name, data):
+    entry = equations()[name]
+    inputs = data.draw(inputs_of(entry, max_length=4))
+
+    def function(*operands):
+        return call(name, dict(zip(inputs, operands, strict=True)))
+
+    report = check_grad(function, *inputs.values(), names=list(inputs), title=name)
+    assert set(report.methods) == {"complex step"}, "only finite differences could vouch for this gradient"
+
+
+@every_equation
+@pytest.mark.parametrize("boundary", [False, True], ids=["inside", "boundary"])
+@given(data=st.data())
+def test_results_lie_in_the_declared_domain(name, boundary, data):
+    entry = equations()[name]
+    results = call(name, data.draw(inputs_of(entry, boundary=boundary)), tm.Tensor)
+    assert len(results) == len(entry.returns)
+    for result, domain in zip(results, entry.returns, strict=True):
+        assert in_domain(result.data, domain), f"{name} returned {result.data}, which is not {domain}"
+
+
+@every_equation
+@given(data=st.data())
+def test_operands_are_left_alone(name, data):
+    inputs = data.draw(inputs_of(equations()[name]))
+    before = {operand: array.copy() for operand, array in inputs.items()}
+    tracked = {operand: tm.Tensor(array, requires_grad=True) for operand, array in inputs.items()}
+    call(name, inputs)  # on arrays, which no copy protects
+    for result in call(name, tracked):
+        result.backward(numpy.ones(result.shape))
+    for operand, array in before.items():
+        numpy.testing.assert_array_equal(inputs[operand], array, err_msg=operand)
+        numpy.testing.assert_array_equal(tracked[operand].data, array, err_msg=operand)
+
+
+@every_equation
+@given(data=st.data())
+def test_float32_stays_float32(name, data):
+    inputs = data.draw(inputs_of(equations()[name]))
+    tracked = {operand: tm.Tensor(array, requires_grad=True, dtype="float32") for operand, array in inputs.items()}
+    for single, double in zip(call(name, tracked), call(name, inputs, tm.Tensor), strict=True):
+        assert single.dtype == numpy.float32
+        numpy.testing.assert_allclose(single.data, double.data, rtol=1e-3, atol=1e-4)
+        single.backward(numpy.ones(single.shape, numpy.float32))
+    assert {operand: str(tensor.grad.dtype) for operand, tensor in tracked.items()} == dict.fromkeys(inputs, "float32")
+
+
+@every_equation
+@given(data=st.data())
+def test_on_a_device_the_numbers_are_the_same_and_nothing_waits(name, data):
+    inputs = data.draw(inputs_of(equations()[name]))
+
+    def everything():
+        tracked = {operand: tm.Tensor(array, requires_grad=True) for operand, array in inputs.items()}
+        results = call(name, tracked)
+        for result in results:
+            result.backward(tm.asarray(numpy.linspace(-1.0, 1.0, result.size).reshape(result.shape)))
+        return [*(result.data for result in results), *(tensor.grad for tensor in tracked.values())]
+
+    on_host = everything()
+    with tm.use(strict.namespace), strict.synchronisations() as seen:
+        on_device = everything()
+    assert seen.reasons == []
+    assert all(type(array) is strict.StrictArray for array in on_device)
+    for ours, theirs in zip(on_device, on_host, strict=True):
+        numpy.testing.assert_array_equal(ours.get(), theirs)
+
+
+@every_equation
+@given(data=st.data())
+def test_shapes_that_do_not_fit_are_refused(name, data):
+    entry = equations()[name]
+    operand, shapes = data.draw(shapes_that_do_not_fit(entry))
+    with pytest.raises(ContractError, match=re.escape(entry.title)) as caught:
+        call(name, {name: numpy.ones(shape) for name, shape in shapes.items()}, tm.Tensor)
+    assert "shape" in str(caught.value), operand
+
+
+# -- the walk can fail ---------------------------------------------------------------------------------------------------
+def test_a_declaration_must_name_the_arguments_in_order():
+    with pytest.raises(TypeError, match=r"Backwards.*declared.*b.*a.*takes.*a.*b"):
+
+        @equation("Backwards", paper="", latex="", lesson="", b="(batch)", a="(batch)", returns="(batch)")
+        def backwards(a, b):
+            return a
+
+    assert "backwards" not in equations()
+
+
+@pytest.mark.parametrize(
+    ("declaration", "good", "bad"),
+    [
+        ("unit (3)", [0.0, 0.5, 1.0], [0.0, 0.5, 1.1]),
+        ("positive (3)", [1.0, 2.0, 3.0], [1.0, 0.0, 3.0]),
+        (">=1 (3)", [1.0, 2.0, 3.0], [1.0, 0.9, 3.0]),
+        ("simplex (3)", [0.25, 0.25, 0.5], [0.5, 0.5, 0.5]),
+        ("simplex (3)", [0.0, 0.0, 1.0], [-0.5, 0.5, 1.0]),
+        ("one-hot (3)", [0.0, 0.0, 1.0], [0.0, 0.5, 0.5]),
+        ("(3)", [-1.0, 0.0, 1.0], [0.0, numpy.inf, 0.0]),
+        ("(3)", [-1.0, 0.0, 1.0], [0.0, numpy.nan, 0.0]),
+        ("(3)", [-1.0, 0.0, 1.0], [[0.0, 0.0, 0.0]]),
+    ],
+)
+def test_domains_are_told_apart(declaration, good, bad):
+    assert in_domain(numpy.array(good), parse_domain(declaration))
+    assert not in_domain(numpy.array(bad), parse_domain(declaration))
+
+
+@given(data=st.data())
+def test_drawn_inputs_keep_their_promises(data):
+    entry = equations()["address"]
+    inputs = data.draw(inputs_of(entry, boundary=data.draw(st.booleans())))
+    assert list(inputs) == list(entry.domains)
+    for operand, array in inputs.items():
+        assert array.dtype == numpy.float64
+        assert in_domain(array, entry.domains[operand]), operand
+    assert inputs["shift_weighting"].shape[1] in (1, 3, 5)
+    assert len({array.shape[0] for array in inputs.values()}) == 1
+
+
+def test_what_others_register_never_hides_an_equation_of_the_lecture():
+    lectures = equations()["read"]
+
+    @equation("Mine", paper="", latex="", lesson="", memory="(batch)", returns="(batch)")
+    def read(memory):
+        return memory
+
+    assert read(numpy.ones(2)).shape == (2,)
+    assert equations()["read"] is lectures
+
+
+def test_the_registry_is_read_only():
+    with pytest.raises(TypeError):
+        equations()["read"] = Equation  # type: ignore[index]
+    assert isinstance(equations()["read"].returns[0], Domain)

@@ -1,0 +1,74 @@
+"""Every lesson, from its shipped checkpoints, in an empty folder; and the numbers published with them, computed again."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tinymem.lesson import lesson_files, lesson_title
+from tinymem.training.checkpoints import load_checkpoint
+from tinymem.training.experiment import load_trained
+
+LESSONS = sorted(lesson_files())
+ONE_THREAD = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+
+
+def checkpoints(name):
+    return lesson_files()[name].parent / "checkpoints" / name
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_runs_from_an_empty_folder_and_repeats_its_published_numbers(name, tmp_path):
+    command = [sys.executable, "-m", "tinymem.cli", "lesson", name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ONE_THREAD)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "tinymem-out" / name
+    results = json.loads((folder / "results.json").read_text())
+    published = json.loads((checkpoints(name) / "results.json").read_text())
+    assert [row["name"] for row in results["rows"]] == [row["name"] for row in published["rows"]]
+    for row, known in zip(results["rows"], published["rows"], strict=True):
+        if isinstance(known["value"], float):
+            assert math.isclose(row["value"], known["value"], rel_tol=0.02, abs_tol=0.1), row  # another BLAS may round a bit the other way
+        else:
+            assert row["value"] == known["value"], row
+    figures = sorted(path.stem for path in folder.glob("*.png"))
+    assert figures
+    assert figures == sorted(path.stem for path in folder.glob("*.svg"))
+    assert all(path.stat().st_size > 5_000 for path in folder.glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    "path", [p for name in LESSONS for p in sorted(checkpoints(name).rglob("*.safetensors"))], ids=lambda p: p.parent.name
+)
+def test_a_shipped_checkpoint_says_how_it_was_made(path):
+    model, experiment, note = load_trained(path)
+    assert path.parent.name == experiment.folder  # the very configuration that the folder is named after
+    assert model.count_parameters() > 0
+    assert 0 < note["update"] <= experiment.schedule.updates
+    assert path.stat().st_size < 3_000_000
+    assert not any("slot" in name for name in load_checkpoint(path)[0])
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_is_a_percent_script_with_a_title(name):
+    text = lesson_files()[name].read_text()
+    assert lesson_title(lesson_files()[name])
+    assert text.count("# %%") > 5
+    assert f'Lesson("{name}")' in text
+    code_cells = [cell for cell in text.split("# %%")[1:] if not cell.startswith(" [markdown]")]
+    assert all(cell.strip() for cell in code_cells)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", LESSONS)
+def test_quick_mode_visibly_learns(name, tmp_path):
+    done = subprocess.run([sys.executable, "-m", "tinymem.cli", "lesson", name, "--quick"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for metrics in (tmp_path / "tinymem-out" / name / "runs").glob("*-seed*/metrics.jsonl"):
+        losses = [json.loads(line)["loss"] for line in metrics.read_text().splitlines()]
+        if "uniform" not in metrics.parent.name:
+            assert losses[-1] < 0.1 * losses[0]

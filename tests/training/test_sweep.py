@@ -1,0 +1,42 @@
+"""Runs side by side in processes of their own."""
+
+import dataclasses
+
+import pytest
+from tiny import experiment
+
+from tinymem.training.configs import ConfigError, dumps, from_plain, to_plain
+from tinymem.training.experiment import run_experiment
+from tinymem.training.loop import LAST
+from tinymem.training.sweep import RunFailed, read_log, sweep
+
+
+def test_a_process_trains_exactly_as_this_one(tmp_path, capsys):
+    (folder,) = sweep([experiment()], tmp_path, progress=False)
+    assert "one BLAS thread each" in capsys.readouterr().out
+    here = run_experiment(experiment(), tmp_path / "here", progress=False)
+    assert [line["loss"] for line in read_log(folder)] == pytest.approx([line["loss"] for line in here], rel=1e-6)
+    assert sweep([experiment()], tmp_path, progress=False) == [folder]  # finished: nothing to do
+
+
+def test_a_failing_run_is_named_and_the_others_finish(tmp_path):
+    good, bad = experiment(), experiment(seed=9)
+    (tmp_path / bad.folder).mkdir()
+    (tmp_path / bad.folder / LAST).write_bytes(b"damaged")
+    with pytest.raises(RunFailed, match=rf"run {bad.folder}: CheckpointError: .*not a readable checkpoint"):
+        sweep([bad, good], tmp_path, processes=1, progress=False)
+    assert len(read_log(tmp_path / good.folder)) == 3
+
+
+def test_folders_follow_the_configuration():
+    assert experiment().folder == experiment().folder
+    assert len({experiment().folder, experiment(seed=4).folder, experiment(dtype="float64").folder}) == 3
+
+
+def test_configurations_survive_json():
+    assert from_plain(to_plain(experiment())) == experiment()
+    assert dumps(experiment()) == dumps(dataclasses.replace(experiment()))
+    with pytest.raises(ConfigError, match="unknown configuration type 'Evil'"):
+        from_plain({"type": "Evil"})
+    with pytest.raises(ConfigError, match="CopyTask has no field colour"):
+        from_plain({"type": "CopyTask", "colour": 1})

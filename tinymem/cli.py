@@ -1,0 +1,89 @@
+"""The command `tinymem`.
+
+Exit codes: 0 done, 1 failed, 2 asked for something that does not exist, 130 stopped with Ctrl-C (the state was saved).
+No traceback reaches a user without --debug.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tinymem.lesson import Options, UsageError, lesson_files, lesson_title, run_lesson, table
+from tinymem.training.loop import Stopped
+from tinymem.version import __version__
+
+
+def lesson(
+    name: Annotated[str, tyro.conf.Positional],
+    train: bool = False,
+    quick: bool = False,
+    backend: str = "numpy",
+    out: Path = Path("tinymem-out"),
+    debug: bool = False,
+) -> None:
+    """Run a lesson, or list them all: tinymem lesson list, tinymem lesson ntm-copy.
+
+    Args:
+        name: the lesson, or 'list'
+        train: train every model of the lesson from its seed (long; may be stopped and started again)
+        quick: a small real training run of under two minutes
+        backend: numpy or cupy
+        out: folder for figures, results.json and runs
+        debug: show the traceback of an error
+    """
+    if name == "list":
+        print(table([("lesson", "about")] + [(name, lesson_title(path)) for name, path in lesson_files().items()]))
+        return
+    run_lesson(name, Options(train=train, quick=quick, backend=backend, out=out))
+
+
+def doctor(debug: bool = False) -> None:
+    """Say what this machine can do: Python, NumPy and its BLAS, threads, CuPy and why it is or is not usable."""
+    from tinymem.doctor import report
+
+    print(report())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["--version"]:
+        print(f"tinymem {__version__}")
+        return 0
+    debug = "--debug" in given
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            {"lesson": lesson, "doctor": doctor},
+            prog="tinymem",
+            description="A lecture on memory and attention that runs.",
+            args=given,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except UsageError as error:
+        return _complain(error, 2, debug)
+    except (Stopped, KeyboardInterrupt) as error:
+        return _complain(error if str(error) else Stopped("stopped"), 130, debug)
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        return _complain(error, 1, debug)
+    return 0
+
+
+def _complain(error: BaseException, code: int, debug: bool) -> int:
+    if debug:
+        raise error
+    expected = type(error).__module__.partition(".")[0] == "tinymem" or isinstance(error, OSError)
+    prefix = "" if expected else f"{type(error).__name__}: "
+    hint = "" if expected else " (run again with --debug for the traceback)"
+    print(f"tinymem: {prefix}{error}{hint}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

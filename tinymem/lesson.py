@@ -1,0 +1,220 @@
+"""What a lesson script holds on to: its options, its runs, its figures and its table of numbers.
+
+A script says `lesson = Lesson("ntm-copy")` and works the same under `tinymem lesson`, as a plain script and as a notebook.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import sys
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinymem.training.checkpoints import write_atomically
+from tinymem.training.experiment import Experiment, load_trained
+from tinymem.training.loop import BEST
+from tinymem.training.sweep import read_log, sweep
+from tinymem.version import __version__
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class UsageError(ValueError):
+    """The command was asked something that does not exist; exit code 2."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a lesson is run."""
+
+    train: bool = False
+    """train every model of the lesson from its seed, instead of evaluating the shipped checkpoints"""
+    quick: bool = False
+    """a small real training run of under two minutes, instead of the shipped checkpoints"""
+    backend: str = "numpy"
+    """numpy or cupy"""
+    out: Path = Path("tinymem-out")
+    """folder for figures, results.json and runs"""
+
+    def __post_init__(self) -> None:
+        if self.train and self.quick:
+            raise UsageError(
+                "--train and --quick exclude each other: --train reproduces the shipped runs, --quick is a small run of its own"
+            )
+
+
+_options: ContextVar[Options | None] = ContextVar("tinymem_lesson_options", default=None)
+
+
+def lesson_files() -> dict[str, Path]:
+    """The lessons by name, in lecture order: {"ntm-copy": …/05_ntm_copy.py}."""
+    folder = Path(str(resources.files("tinymem.lessons")))
+    return {path.stem.partition("_")[2].replace("_", "-"): path for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
+
+
+def find_lesson(name: str) -> Path:
+    """The script of one lesson; UsageError with the nearest name if there is none."""
+    files = lesson_files()
+    if name in files:
+        return files[name]
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), files, n=1, cutoff=0.4)
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    raise UsageError(f"there is no lesson {name!r}. {hint}The lessons are: {', '.join(files)}")
+
+
+def lesson_title(path: Path) -> str:
+    """The first heading of a lesson script."""
+    return next((line.removeprefix("# # ").strip() for line in path.read_text().splitlines() if line.startswith("# # ")), path.stem)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of a lesson beside the paper's."""
+
+    name: str
+    value: float | int | str
+    unit: str
+    paper: float | int | str | None
+    source: str
+    seed: int | None
+    n: int | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained model with its log: `history` has a dictionary per window of updates."""
+
+    experiment: Experiment
+    model: Any
+    history: list[dict[str, Any]]
+    best_update: int
+
+    def sequences_until(self, bits: float) -> float:
+        """Sequences seen when the mean training loss of a window first fell below `bits`; infinite if it never did."""
+        return next((line["sequences"] for line in self.history if line["loss"] < bits), math.inf)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure on disk; a notebook shows it."""
+
+    path: Path
+
+    def _repr_png_(self) -> bytes:
+        return self.path.read_bytes()
+
+
+class Lesson:
+    """Options in, figures and `results.json` out."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.options = _options.get() or _options_of_script()
+        self.folder = self.options.out / name
+        self.rows: list[Row] = []
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / ".writable").touch()
+            (self.folder / ".writable").unlink()
+        except OSError as error:
+            raise UsageError(
+                f"--out {self.options.out}: cannot write there ({error.strerror}); choose a folder you may write to, as in --out ~/tinymem-out"
+            ) from None
+
+    @property
+    def train(self) -> bool:
+        return self.options.train
+
+    @property
+    def quick(self) -> bool:
+        return self.options.quick
+
+    def runs(self, experiments: Sequence[Experiment]) -> list[Run]:
+        """The trained models: shipped ones, or trained here now with --train or --quick (resumed if begun before)."""
+        if self.train or self.quick:
+            folders = sweep(experiments, self.folder / "runs", backend=self.options.backend)
+        else:
+            shipped = find_lesson(self.name).parent / "checkpoints" / self.name
+            folders = [shipped / experiment.folder for experiment in experiments]
+        found = []
+        for experiment, folder in zip(experiments, folders, strict=True):
+            model, _, note = load_trained(folder / BEST)
+            found.append(Run(experiment, model, read_log(folder), note["update"]))
+        return found
+
+    def show(self, figure: Figure, name: str) -> Shown:
+        """Write a figure as PNG and SVG into the lesson's folder and say where."""
+        from tinymem.figures.style import save
+
+        png, _ = save(figure, self.folder, name)
+        print(f"figure: {png}")
+        return Shown(png)
+
+    def row(
+        self,
+        name: str,
+        value: float | int | str,
+        unit: str,
+        paper: float | int | str | None = None,
+        source: str = "",
+        seed: int | None = None,
+        n: int | None = None,
+    ) -> None:
+        """Add one number to the table: what, ours, unit, the paper's, where the paper says so, our seed, how many it is a mean of."""
+        if isinstance(value, float) and not math.isfinite(value):
+            value = "not reached"
+        self.rows.append(Row(name, value, unit, paper, source, seed, n))
+
+    def finish(self) -> None:
+        """Write results.json and print the same table."""
+        results = {"lesson": self.name, "version": __version__, "rows": [vars(row) for row in self.rows]}
+        path = self.folder / "results.json"
+        write_atomically(path, json.dumps(results, indent=1, ensure_ascii=False).encode())
+        print()
+        print(table([("", "here", "paper", "unit", "seed", "source")] + [_cells(row) for row in self.rows]))
+        print(f"\nresults: {path}")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    def text(value: Any) -> str:
+        return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    return row.name, text(row.value), text(row.paper), row.unit, text(row.seed), row.source
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text in aligned columns; the first row is the head."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "  ".join("─" * width for width in widths), *lines[1:]])
+
+
+def _options_of_script() -> Options:
+    """Options when no command set them: those of `python lessons/NN_name.py …`; the defaults in a notebook."""
+    if Path(sys.argv[0]).resolve() in {path.resolve() for path in lesson_files().values()}:
+        import tyro
+
+        return tyro.cli(Options, config=(tyro.conf.FlagCreatePairsOff,))
+    return Options()
+
+
+def run_lesson(name: str, options: Options) -> None:
+    """Run one lesson from top to bottom."""
+    import runpy
+
+    from tinymem.engine.backend import use
+
+    path = find_lesson(name)
+    with use(options.backend):
+        token = _options.set(options)
+        try:
+            runpy.run_path(str(path), run_name="tinymem_lesson")
+        finally:
+            _options.reset(token)
