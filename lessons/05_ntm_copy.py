@@ -23,10 +23,8 @@ import numpy as np
 
 import tinymem as tm
 from tinymem.equations import ntm
-from tinymem.figures.curves import initial_weightings, learning_curves, wrong_bits_by_length
-from tinymem.figures.flow import flow_diagram
-from tinymem.figures.ntm import generalisation, head_parameters, memory_use
-from tinymem.figures.paper import paper_curves
+from tinymem.figures import paper_curves
+from tinymem.figures import ntm as figures
 from tinymem.lesson import Lesson
 from tinymem.models.lstm import LSTMConfig
 from tinymem.models.ntm import NTMConfig
@@ -200,8 +198,8 @@ def curve(run):
 
 
 chance = task.bits * (task.shortest + task.longest) / 2
-paper = {} if lesson.quick else {name.replace("_", "-"): points for name, points in paper_curves("fig3_copy").items()}
-lesson.show(learning_curves({name: [curve(run) for run in of] for name, of in runs.items()}, paper, chance=chance), "learning-curves")
+paper = {} if lesson.quick else paper_curves("fig3_copy")
+lesson.show(figures.learning_curves({name: [curve(run) for run in of] for name, of in runs.items()}, paper, chance=chance), "learning-curves")
 
 # %%
 paper_until = {"NTM-FF": 55_000, "NTM-LSTM": 25_000}  # the first point of the digitised curves below 0.1 bit
@@ -244,7 +242,7 @@ for name, of in runs.items():
                     run.experiment.seed,
                     asked,
                 )
-lesson.show(wrong_bits_by_length(tested, trained=(task.shortest, task.longest)), "wrong-bits-by-length")
+lesson.show(figures.wrong_bits_by_length(tested, trained=(task.shortest, task.longest)), "wrong-bits-by-length")
 
 
 # %%
@@ -263,7 +261,7 @@ best = {
 }
 for name, run in best.items():
     title = f"{name}, trained on up to {task.longest} vectors (seed {run.experiment.seed})"
-    lesson.show(generalisation(one_of_each(run.model), title), f"generalisation-{name.lower()}")
+    lesson.show(figures.generalisation(one_of_each(run.model), title), f"generalisation-{name.lower()}")
 up_to = lengths[-2]
 for run in ff:
     total = sum(wrong for name, length, wrong, _ in tested[ff.index(run) * len(lengths) :][: len(lengths) - 1])
@@ -288,7 +286,7 @@ example = task.batch(np.random.default_rng(7), 1, length)
 seen = trace(best["NTM-FF"].model, tm.Tensor(example.inputs))
 squash = lambda logits: 1 / (1 + np.exp(-logits))  # noqa: E731
 lesson.show(
-    memory_use(
+    figures.memory_use(
         inputs=seen["input"][:, 0],
         outputs=squash(seen["output"][:, 0]) * example.mask,
         adds=seen["add_vector"][:, 0, 0],
@@ -300,7 +298,7 @@ lesson.show(
     "memory-use",
 )
 head = {name: values[:, 0, 0] for name, values in seen.items() if name.startswith(("read_", "write_"))}
-lesson.show(head_parameters(head, phase=length), "head-parameters")
+lesson.show(figures.head_parameters(head, phase=length), "head-parameters")
 
 # %%
 writing, reading = head["write_weighting"][:length], head["read_weighting"][length + 1 :]
@@ -355,7 +353,7 @@ stages = {
     "shifted": shifted,
     "sharpened": ntm.sharpen(shifted, told["sharpening"]),
 }
-diagram = flow_diagram({name: value.data[0] for name, value in stages.items()}, {name: value.data[0] for name, value in told.items()},
+diagram = figures.flow_diagram({name: value.data[0] for name, value in stages.items()}, {name: value.data[0] for name, value in told.items()},
                        f"Addressing: the read head at step {t}, in the middle of its answer")  # fmt: skip
 lesson.show(diagram, "flow-diagram")
 assert np.allclose(stages["sharpened"].data, head["read_weighting"][t], atol=1e-4)  # what the machine itself did at that step
@@ -373,7 +371,7 @@ everywhere = NTMConfig(**machine, initial_weighting="uniform")
 ab_schedule = schedule if lesson.quick else Schedule(10_000)
 uniform = lesson.runs([Experiment("copy-ntm-ff-uniform", everywhere, task, optimiser, ab_schedule, seed) for seed in seeds[:2]])
 starts = [c.build(np.random.default_rng(0)).initial_state(1).write_weightings[0].data[0] for c in (config, everywhere)]
-lesson.show(initial_weightings([curve(run) for run in ff], [curve(run) for run in uniform], *starts, chance=chance), "initial-weightings")
+lesson.show(figures.initial_weightings([curve(run) for run in ff], [curve(run) for run in uniform], *starts, chance=chance), "initial-weightings")
 for run in uniform:
     lesson.row(
         "NTM-FF, uniform initial weightings: loss at the end",

@@ -124,3 +124,18 @@ def test_lengths_that_do_not_fit(subscripts: str, shapes: list[tuple[int, ...]])
         tm.einsum(subscripts, *[np.zeros(shape) for shape in shapes])
     for position, shape in enumerate(shapes):
         assert f"operands[{position}] {shape}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "x", "y"),
+    [("bn,bm->b", (1, 3), (2, 4)), ("bn,bn->b", (2, 3), (2, 1)), ("bn,bn->", (2, 3), (1, 3)), ("bn,bm->bnm", (2, 3), (1, 5))],
+)
+def test_an_axis_of_length_1_beside_a_longer_one(subscripts: str, x: tuple[int, ...], y: tuple[int, ...]) -> None:
+    """To refuse it is well, to repeat it is well; to repeat it and then fail on the way back is not."""
+    rng = np.random.default_rng(0)
+    operands = rng.normal(size=x), rng.normal(size=y)
+    try:
+        tm.einsum(subscripts, *operands)
+    except tm.OperandError:
+        return
+    check_grad(lambda *xs: tm.einsum(subscripts, *xs), *operands)

@@ -377,6 +377,12 @@ def test_generalisation_draws_bits_on_a_fixed_scale_and_counts_the_wrong_ones():
     assert widths[120] / widths[10] == pytest.approx(12)  # one time scale
 
 
+def test_a_bit_is_wrong_on_the_other_side_of_one_half():
+    targets, outputs = numpy.array([[0.0, 1.0], [0.0, 1.0]]), numpy.array([[0.49, 0.51], [0.51, 0.49]])
+    figure = generalisation([(2, targets, outputs, 2, 4)])
+    assert [axes.lines[0].get_xydata().tolist() for axes in figure.axes if axes.lines] == [[[2, 0], [2, 1]]]
+
+
 def test_a_flawless_copy_has_no_marks():
     figure = generalisation([episode(5)])
     assert "● wrong" not in words(figure)

@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 import tinymem as tm
-from tinymem.equations.ntm import read
+from tinymem.equations.ntm import address, read
 from tinymem.models.module import ParameterError
 from tinymem.models.ntm import MEMORY_START, NTMConfig
 from tinymem.models.sequence import run, trace
@@ -172,17 +172,15 @@ def test_reading_sees_what_was_written_in_the_same_step():
             numpy.testing.assert_allclose(seen["read_vector"][t, :, head], expected, rtol=1e-12)
 
 
-def test_writers_address_the_memory_as_it_was_before_this_step():
-    from tinymem.equations.ntm import address
-
-    model, inputs = build("feedforward"), inputs_of()
-    seen = trace(model, inputs)
-    before = seen["memory"][0]
-    for head in range(WRITERS):
-        previous = seen["write_weighting"][0, :, head]
-        parameters = [seen[f"write_{name}"][1, :, head] for name in ("key", "strength", "gate", "shift", "sharpening")]
-        expected = address(tm.Tensor(before), tm.Tensor(previous), *map(tm.Tensor, parameters)).data
-        numpy.testing.assert_allclose(seen["write_weighting"][1, :, head], expected, rtol=1e-12)
+@pytest.mark.parametrize(("kind", "heads", "when"), [("write", WRITERS, 0), ("read", READERS, 1)], ids=["before", "after"])
+def test_writers_address_the_memory_before_this_steps_writing_and_readers_after(kind, heads, when):
+    seen = trace(build("feedforward"), inputs_of())
+    memory = seen["memory"][when]  # of the step before, or of this one
+    for head in range(heads):
+        previous = seen[f"{kind}_weighting"][0, :, head]
+        parameters = [seen[f"{kind}_{name}"][1, :, head] for name in ("key", "strength", "gate", "shift", "sharpening")]
+        expected = address(tm.Tensor(memory), tm.Tensor(previous), *map(tm.Tensor, parameters)).data
+        numpy.testing.assert_allclose(seen[f"{kind}_weighting"][1, :, head], expected, rtol=1e-12)
 
 
 # -- its gradient --------------------------------------------------------------------------------------------------------

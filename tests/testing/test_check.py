@@ -352,11 +352,12 @@ def test_a_mistake_is_not_called_a_kink() -> None:
 
 def test_what_a_kink_is() -> None:
     at, along = [np.array([0.0])], [np.array([1.0])]
-    assert kink(lambda values: np.abs(values[0]), at, along, 0) is not None
-    assert kink(lambda values: np.sign(values[0]), at, along, 0) is not None
-    assert kink(lambda values: np.heaviside(values[0], 1.0), at, along, 0) is not None
+    assert kink(lambda values: np.abs(values[0]), at, along) == (0, "y(x-h) = 1e-05, y(x) = 0, y(x+h) = 1e-05 with h = 1e-05")
+    assert kink(lambda values: np.sign(values[0]), at, along) is not None
+    assert kink(lambda values: np.heaviside(values[0], 1.0), at, along) is not None
+    assert kink(lambda values: np.array([values[0][0] ** 2, abs(values[0][0])]), at, along)[0] == 1  # type: ignore[index]
     for smooth in (np.sin, np.cos, np.exp, np.square, lambda x: 100 * x**2, lambda x: x * 0):
-        assert kink(lambda values, smooth=smooth: smooth(values[0]), at, along, 0) is None
+        assert kink(lambda values, smooth=smooth: smooth(values[0]), at, along) is None
 
 
 # -- bad questions -------------------------------------------------------------------------------------------------------------

@@ -209,6 +209,13 @@ def test_indices_out_of_range_wrap_without_a_word():
     assert a.get().tolist() == [0, 0, 0]
 
 
+def test_one_number_as_index_comes_from_the_host():
+    a = device([10.0, 11.0, 12.0])
+    for one in (a[1], a[numpy.int64(1)], xp.take(a, 1, axis=0), a.take(numpy.int64(1)), a[xp.asarray(1)]):
+        assert one.shape == ()
+        assert one.item() == 11
+
+
 def test_wrapping_finds_the_axis_behind_masks_ellipses_and_new_axes():
     host = numpy.arange(24.0).reshape(2, 3, 4)
     a, five = xp.array(host), xp.asarray([5])

@@ -54,7 +54,7 @@ def generalisation(
             for axes, bits in ((asked, targets), (answers, outputs)):
                 heat_map(axes, bits.T, first_column=1)
                 axes.set(xticks=[], yticks=[])
-            missed = numpy.argwhere((outputs > 0.4) != (targets > 0.95))
+            missed = numpy.argwhere(_missed(targets, outputs))
             if len(missed):
                 answers.plot(missed[:, 0] + 1, missed[:, 1], "o", color=VERMILLION, markersize=4.2, markeredgewidth=0)
             answers.set_xticks(sorted({1, *range(20, length - 4, 20), length}))
@@ -72,6 +72,11 @@ def generalisation(
     return figure
 
 
+def _missed(targets: Array, outputs: Array) -> Array:
+    """Where an output lies on the other side of ½ than its target."""
+    return numpy.not_equal(outputs > 0.5, targets > 0.5)
+
+
 def _checked_episode(index: int, length: int, targets: Array, outputs: Array, wrong: int, total: int) -> tuple[int, Array, Array, int, int]:
     names = {"targets": f"targets of episode {index}", "outputs": f"outputs of episode {index}"}
     targets, outputs = checked(**{names["targets"]: (targets, "length Y"), names["outputs"]: (outputs, "length Y")})
@@ -80,7 +85,7 @@ def _checked_episode(index: int, length: int, targets: Array, outputs: Array, wr
         raise ValueError(f"episode {index} claims length {length}, but its targets have {len(targets)} steps")
     if not 0 <= wrong <= total or total < 1:
         raise ValueError(f"episode {index}: {wrong} wrong of {total} bits cannot be")
-    missed = int(((outputs > 0.5) != (targets > 0.5)).sum())
+    missed = int(_missed(targets, outputs).sum())
     if total == targets.size and wrong != missed:
         raise ValueError(f"episode {index} claims {wrong} wrong bits, but {missed} of its outputs lie on the wrong side of 1/2")
     return length, targets, outputs, wrong, total

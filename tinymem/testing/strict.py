@@ -175,7 +175,7 @@ def _is_mask(index: Any) -> bool:
 
 
 def _index_array(index: Any, function: str) -> Any:
-    if type(index) is StrictArray or isinstance(index, int):
+    if type(index) is StrictArray or isinstance(index, (int, numpy.integer)):
         return index
     raise TypeError(f"{function}: the index must be an array of the device, got {type(index).__qualname__}; move it with tinymem.asarray")
 
@@ -187,8 +187,8 @@ def _take(array: Any, index: Any, axis: int | None = None) -> Any:
 
 
 def _take_along_axis(array: Any, index: Any, axis: int) -> Any:
-    wrapped = _inside(_index_array(index, "take_along_axis"), "take_along_axis") % array.shape[axis]
-    return _outside(numpy.take_along_axis(array._host, wrapped, axis))
+    places = _inside(_index_array(index, "take_along_axis"), "take_along_axis")
+    return _outside(numpy.take_along_axis(array._host, places % array.shape[axis], axis))
 
 
 def _where(condition: Any, *choices: Any) -> Any:

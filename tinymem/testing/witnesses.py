@@ -34,15 +34,18 @@ class Verdict:
 def judge(
     function: Function, values: list[Host], direction: list[Host], got: Host, scale: float, tolerance: float, trusted: bool = True
 ) -> Verdict:
-    """Compare `got` with the derivative along `direction`: by the complex step, and when that fails by finite differences."""
+    """Compare `got` with the derivative along `direction`: by the complex step, and where that is no witness by finite differences.
+
+    When the two witnesses agree with each other, the sharper one is believed: a small mistake is not excused by the blunt one.
+    """
     exact = complex_step(function, values, direction) if trusted else None
     if exact is not None and (error := _distance(got, exact) / scale) <= tolerance:
         return Verdict(True, COMPLEX_STEP, exact, error)
     rough = _central(function, values, direction, numpy.finfo(float).eps ** (1 / 3) * _reach(values, direction))
-    scale, loose = max(scale, size(function(values))), max(tolerance, _LOOSE)
-    error = _distance(got, rough) / scale
-    if exact is not None and error > loose and _distance(exact, rough) <= loose * scale:
-        return Verdict(False, COMPLEX_STEP, exact, error)  # both say the same against the engine: quote the sharper one
+    wide, loose = max(scale, size(function(values))), max(tolerance, _LOOSE)
+    if exact is not None and _distance(exact, rough) <= loose * wide:
+        return Verdict(False, COMPLEX_STEP, exact, _distance(got, exact) / scale)
+    error = _distance(got, rough) / wide
     return Verdict(error <= loose, FINITE_DIFFERENCES, rough, error)
 
 
@@ -67,23 +70,23 @@ def is_honest(function: Function, values: list[Host], direction: list[Host]) -> 
     return not (converged and _distance(fine, exact) > 1e-4 * scale)
 
 
-def kink(function: Function, values: list[Host], direction: list[Host], component: int) -> str | None:
-    """y at x-h, x, x+h where y has a kink or a jump, else None.
+def kink(function: Function, values: list[Host], direction: list[Host]) -> tuple[int, str] | None:
+    """The component of y = function(x) that has a kink or a jump here, and y at x-h, x, x+h; None if there is none.
 
     As h shrinks, the slopes to the two sides do not approach each other at a kink, and the mean slope explodes at a jump.
     """
-    here = function(values)[component]
-    gaps, slopes = [], []
+    here, gaps, slopes = function(values), [], []
     for step in (1e-3 * _reach(values, direction), 1e-5 * _reach(values, direction)):
         with numpy.errstate(all="ignore"):
-            before = function(_moved(values, direction, -step))[component]
-            after = function(_moved(values, direction, step))[component]
-        gaps.append(abs((after - here) - (here - before)) / step)
-        slopes.append(abs(after - before) / step)
-    visible = 1e-4 * size(here)  # well above the rounding errors of the smaller step
-    if (gaps[1] > visible and gaps[1] > 0.5 * gaps[0]) or (slopes[1] > visible and slopes[1] > 50 * slopes[0]):
-        return f"y(x-h) = {before:.12g}, y(x) = {here:.12g}, y(x+h) = {after:.12g} with h = {step:.1g}"
-    return None
+            before, after = function(_moved(values, direction, -step)), function(_moved(values, direction, step))
+        gaps.append(numpy.abs((after - here) - (here - before)) / step)
+        slopes.append(numpy.abs(after - before) / step)
+    visible = 1e-4 * numpy.maximum(1, numpy.abs(here))  # well above the rounding errors of the smaller step
+    bent = ((gaps[1] > visible) & (gaps[1] > 0.5 * gaps[0])) | ((slopes[1] > visible) & (slopes[1] > 50 * slopes[0]))
+    if not bent.any():
+        return None
+    worst = int(numpy.argmax(numpy.where(bent, gaps[1] + slopes[1], 0.0)))
+    return worst, f"y(x-h) = {before[worst]:.12g}, y(x) = {here[worst]:.12g}, y(x+h) = {after[worst]:.12g} with h = {step:.1g}"
 
 
 def size(*arrays: Any) -> float:
