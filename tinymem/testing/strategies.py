@@ -44,8 +44,9 @@ def shapes_of_sizes(equation: Equation, sizes: Mapping[str, int]) -> Shapes:
 
 
 # -- values --------------------------------------------------------------------------------------------------------------
-def _thousandths(shape: tuple[int, ...], low: int, high: int) -> st.SearchStrategy[Host]:
-    return hnp.arrays(numpy.int64, shape, elements=st.integers(low, high)).map(lambda whole: whole / 1000)
+def _thousandths(shape: tuple[int, ...], low: int, high: int, either_sign: bool = False) -> st.SearchStrategy[Host]:
+    whole = st.integers(low, high)
+    return hnp.arrays(numpy.int64, shape, elements=whole | whole.map(lambda n: -n) if either_sign else whole).map(lambda n: n / 1000)
 
 
 def _shares(whole: Host) -> Host:
@@ -62,11 +63,14 @@ def _one_hot(shape: tuple[int, ...]) -> st.SearchStrategy[Host]:
 def values_in(domain: Domain, shape: tuple[int, ...], boundary: bool = False) -> st.SearchStrategy[Host]:
     """Float64 arrays of this shape in the domain.
 
-    Inside it unless `boundary` is asked for: then simplexes hold exact zeros and one-hots, units exact zeros and ones.
+    Well inside it unless `boundary` is asked for: then simplexes hold exact zeros and one-hots, units exact zeros and
+    ones, and real numbers come as close to 0 as they like, where norms have no direction and derivatives may be huge.
     """
     match domain.kind:
-        case "":
+        case "" if boundary:
             return _thousandths(shape, -2000, 2000)
+        case "":
+            return _thousandths(shape, 100, 2000, either_sign=True)
         case "unit":
             return _thousandths(shape, 0, 1000) if boundary else _thousandths(shape, 21, 979)
         case "positive":
