@@ -7,6 +7,7 @@ import platform
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy
 
@@ -23,8 +24,8 @@ def _version(package: str) -> str:
 
 
 def _blas() -> str:
-    built = numpy.show_config(mode="dicts")
-    blas = (built or {}).get("Build Dependencies", {}).get("blas", {})
+    built: Any = numpy.show_config(mode="dicts")
+    blas = built.get("Build Dependencies", {}).get("blas", {})
     return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
 
 

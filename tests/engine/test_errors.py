@@ -24,8 +24,8 @@ SHAPES: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "where": (lambda: tm.where(zeros(2) > 0, zeros(3), 1.0), ["where(condition, x, y)", "condition (2,) bool", "x (3,)", "y = 1.0"]),
     "matmul": (lambda: zeros(2, 3) @ zeros(2, 3), ["matmul(x, y)", "x (2, 3)", "y (2, 3)", "second-last of y", "write h @ W.T"]),
     "matmul with a number": (lambda: zeros(2, 3) @ 2.0, ["matmul(x, y)", "at least one axis", "write x * number"]),
-    "index": (lambda: zeros(2, 3)[5], ["getitem(x; index)", "x (2, 3)", "index=5", "out of bounds for axis 0 with size 2"]),
-    "too many indices": (lambda: zeros(2)[0, 0], ["getitem(x; index)", "x (2,)", "index=(0, 0)", "too many indices"]),
+    "index": (lambda: zeros(2, 3)[5], ["slice(x; index)", "x (2, 3)", "index=5", "out of bounds for axis 0 with size 2"]),
+    "too many indices": (lambda: zeros(2)[0, 0], ["slice(x; index)", "x (2,)", "index=(0, 0)", "too many indices"]),
     "take": (lambda: zeros(2, 3)[np.array([0, 9])], ["take(x, index; axis)", "x (2, 3)", "index (2,) int64", "axis=0", "index 9"]),
     "take along": (
         lambda: tm.take_along_axis(zeros(2, 3), np.array([[5], [0]]), 1),

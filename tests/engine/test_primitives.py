@@ -159,20 +159,17 @@ def transposes(draw: Any) -> Case:
 @st.composite
 def indices(draw: Any) -> Any:
     """An index into a (4, 3) array: numbers, slices of both directions, new axes, repeated integers, a mask."""
-    repeated, mask = np.array([1, 3, 3, 0]), np.array([True, False, True, True])
-    return draw(
-        st.sampled_from(
-            [
-                *(1, -1, (2, 0), slice(1, 3), slice(None, None, -2), (slice(None), 1), (..., 0), (None, 2), (slice(0, 0),)),
-                *(mask, repeated, (repeated, np.array([0, 1, 1, 2])), (slice(None), np.array([2, 2])), (np.array([[0, 1], [1, 1]]), 0)),
-            ]
-        )
-    )
+    return draw(st.sampled_from([*SLICES, *INDEX_ARRAYS]))
+
+
+SLICES = [1, -1, (2, 0), slice(1, 3), slice(None, None, -2), (slice(None), 1), (..., 0), (None, 2), (slice(0, 0),)]
+REPEATED, MASK = np.array([1, 3, 3, 0]), np.array([True, False, True, True])
+INDEX_ARRAYS = [MASK, REPEATED, (REPEATED, np.array([0, 1, 1, 2])), (slice(None), np.array([2, 2])), (np.array([[0, 1], [1, 1]]), 0)]
 
 
 @st.composite
-def getitems(draw: Any) -> Case:
-    x, index = anything(draw(generators), (4, 3)), draw(indices())
+def getitems(draw: Any, of: list[Any]) -> Case:
+    x, index = anything(draw(generators), (4, 3)), draw(st.sampled_from(of))
     return Case((x,), x[index], {"index": index})
 
 
@@ -294,7 +291,8 @@ EXAMPLES: dict[str, st.SearchStrategy[Case]] = {
     "sum_to": broadcast(forward=False),
     "reshape": reshapes(),
     "transpose": transposes(),
-    "getitem": getitems(),
+    "getitem": getitems(INDEX_ARRAYS),
+    "slice": getitems(SLICES),
     "put": puts(),
     "take": takes(forward=True),
     "put_taken": takes(forward=False),

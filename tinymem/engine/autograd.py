@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinymem.engine.backend import asarray, namespace_of
-from tinymem.engine.graph import Leaf, Node, is_recording, no_grad, walk_back
+from tinymem.engine.graph import Leaf, Node, is_recording, leaves, no_grad, walk_back
 from tinymem.engine.ops import sum_to
 from tinymem.engine.primitive import OperandError
 from tinymem.engine.tensor import Tensor, wrap
@@ -93,12 +93,15 @@ def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable
     def gradient_of_f(*arguments: Any, **keywords: Any) -> Any:
         if positions and max(positions) >= len(arguments):
             raise TypeError(f"grad: argnums {argnums} but only {len(arguments)} positional arguments were given")
-        again = is_recording() and any(isinstance(arguments[p], Tensor) and arguments[p].requires_grad for p in positions)
         given = list(arguments)
         for p in positions:
             if not (isinstance(given[p], Tensor) and given[p].requires_grad):
                 given[p] = Tensor(given[p], requires_grad=True)
-        found = gradients(f(*given, **keywords), [given[p] for p in positions], create_graph=again)
+        output = f(*given, **keywords)
+        fresh = {given[p].node for p in positions if given[p] is not arguments[p]}
+        node = getattr(output, "node", None)
+        again = is_recording() and node is not None and not leaves(node) <= fresh  # somebody outside may differentiate the gradient
+        found = gradients(output, [given[p] for p in positions], create_graph=again)
         return found[0] if isinstance(argnums, int) else tuple(found)
 
     return gradient_of_f

@@ -15,7 +15,7 @@ def parse(subscripts: str) -> tuple[tuple[str, ...], str]:
     """("bn,bnm->bm") -> (("bn", "bnm"), "bm"); ValueError with the remedy for forms we do not take."""
     left, arrow, result = subscripts.partition("->")
     terms = tuple(left.split(","))
-    if not arrow or len(terms) > 2 or not (left.replace(",", "") + result).isalpha():
+    if not arrow or len(terms) > 2 or not (left.replace(",", "") + result or "a").isalpha():
         raise ValueError(f"einsum '{subscripts}': write one or two operands in letters and an explicit result, as in 'bn,bnm->bm'")
     for term in (*terms, result):
         if len(set(term)) != len(term):
@@ -25,6 +25,22 @@ def parse(subscripts: str) -> tuple[tuple[str, ...], str]:
     if not set(result) <= set(left):
         raise ValueError(f"einsum '{subscripts}': the result has an index that no operand has")
     return terms, result
+
+
+def contract(xp: Any, *operands: Any, subscripts: str) -> Any:
+    """The array function of the einsum row."""
+    check_lengths(subscripts, tuple([x.shape for x in operands]))
+    return lowered(subscripts, len(operands))(xp, *operands)
+
+
+@cache
+def check_lengths(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> None:
+    """ValueError unless every index has one length: an axis of 1 beside a longer one would be repeated without a word."""
+    lengths: dict[str, int] = {}
+    for term, shape in zip(parse(subscripts)[0], shapes, strict=False):
+        for index, length in zip(term, shape, strict=False):
+            if lengths.setdefault(index, length) != length:
+                raise ValueError(f"einsum '{subscripts}': index {index} is {lengths[index]} and {length}")
 
 
 @cache
@@ -76,19 +92,18 @@ def _arranger(term: str, wanted: str) -> Callable[[Any], Any]:
 
 
 @cache
-def _vjp_subscripts(subscripts: str, position: int) -> tuple[str, str]:
-    """Subscripts of the cotangent of one operand, and the indices it can be computed over."""
+def _vjp_subscripts(subscripts: str, position: int) -> tuple[str, str, str]:
+    """Subscripts of the cotangent of one operand, the indices it can be computed over, and those it must have."""
     terms, result = parse(subscripts)
     others = [term for i, term in enumerate(terms) if i != position]
     reachable = "".join(c for c in terms[position] if c in result + "".join(others))
-    return f"{','.join([result, *others])}->{reachable}", reachable
+    return f"{','.join([result, *others])}->{reachable}", reachable, terms[position]
 
 
 def einsum_vjp(einsum: Callable[..., Any], broadcast_to: Callable[..., Any], subscripts: str, position: int, g: Any, operands: Any) -> Any:
     """The cotangent of one operand: the same kind of sum, with the result in that operand's place."""
-    pulled_subscripts, reachable = _vjp_subscripts(subscripts, position)
-    pulled = einsum(g, *(value for i, value in enumerate(operands) if i != position), subscripts=pulled_subscripts)
-    mine = parse(subscripts)[0][position]
+    pulled_subscripts, reachable, mine = _vjp_subscripts(subscripts, position)
+    pulled = einsum(g, *operands[:position], *operands[position + 1 :], subscripts=pulled_subscripts)
     if reachable == mine:
         return pulled
     # an index that only this operand had was summed alone: its gradient is the same everywhere along it

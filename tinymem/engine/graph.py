@@ -64,20 +64,31 @@ class Node:
         self.attributes = attributes
 
 
-def count_consumers(root: Node | Leaf) -> dict[Node | Leaf, int]:
-    """How many rows above each reachable row use its result.  Iterative: a tape is many thousand rows deep."""
-    consumers: dict[Node | Leaf, int] = {root: 0}
+def shared_results(root: Node | Leaf) -> dict[Node | Leaf, int]:
+    """How many times the result of a reachable row is used, for those used more than once.  Iterative: a tape is deep."""
+    seen: set[Node | Leaf] = {root}
+    shared: dict[Node | Leaf, int] = {}
     to_visit = [root]
     while to_visit:
         for parent in to_visit.pop().parents:
-            if parent is None:
-                continue
-            if parent in consumers:
-                consumers[parent] += 1
-            else:
-                consumers[parent] = 1
+            if parent in seen:
+                shared[parent] = shared.get(parent, 1) + 1
+            elif parent is not None:
+                seen.add(parent)
                 to_visit.append(parent)
-    return consumers
+    return shared
+
+
+def leaves(root: Node | Leaf) -> set[Leaf]:
+    """Every leaf that a result was computed from."""
+    seen: set[Node | Leaf] = {root}
+    to_visit = [root]
+    while to_visit:
+        for parent in to_visit.pop().parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                to_visit.append(parent)
+    return {node for node in seen if type(node) is Leaf}
 
 
 def walk_back(
@@ -89,25 +100,26 @@ def walk_back(
 ) -> tuple[dict[Node | Leaf, Any], set[Node | Leaf]]:
     """Cotangents of every leaf (and of the rows in `keep`), from the cotangent of `root`.
 
-    A row is served when its last consumer has been: reverse topological order.  Its cotangent is popped then, so
-    memory falls as the walk proceeds.  With `wrap` the walk runs on Tensors and is itself recorded (create_graph);
-    without, the same VJPs run on plain arrays.  Also returns the rows whose sums were made here and alias nothing.
+    A row is served when its last consumer has been: reverse topological order.  Its cotangent is let go then, so memory
+    falls as the walk proceeds: most results have one consumer and their cotangent goes straight on; only those of
+    several wait in `sums`.  With `wrap` the walk runs on Tensors and is itself recorded (create_graph); without, the
+    same VJPs run on plain arrays.  Also returns the rows whose sums were made here and alias nothing.
     """
-    consumers = count_consumers(root)
-    cotangents: dict[Node | Leaf, Any] = {root: cotangent}
+    awaited = shared_results(root)
+    sums: dict[Node | Leaf, Any] = {}
     summed_here: set[Node | Leaf] = set()
     kept: dict[Node | Leaf, Any] = {}
-    ready = [root]
+    ready = [(root, cotangent)]
     while ready:
-        node = ready.pop()
+        node, g = ready.pop()
         if type(node) is Leaf:
-            kept[node] = cotangents.pop(node)
+            kept[node] = g
             continue
         assert type(node) is Node
-        g = cotangents.pop(node)
         if node in keep:
             kept[node] = g
-        primitive, parents, output, saved = node.primitive, node.parents, node.output, node.saved
+        primitive, parents, output, saved, attributes = node.primitive, node.parents, node.output, node.saved, node.attributes
+        each, vjps = primitive.each, primitive.vjps
         if wrap is not None:
             output = None if output is None else wrap(output, node)
             saved = [
@@ -120,28 +132,38 @@ def walk_back(
             shape = saved[position]
             if type(shape) is not tuple:
                 shape = shape.shape
-            if not (primitive.add_into and wrap is None and _add_into(cotangents, summed_here, node, parent, g, shape)):
-                gradient = primitive.vjp(position)(g, output, *saved, **node.attributes)
+            still = awaited.get(parent)
+            if still is not None and primitive.add_into and wrap is None and _add_into(sums, summed_here, node, parent, g, shape):
+                pass
+            else:
+                if each is None:
+                    gradient = vjps[position](g, output, *saved, **attributes)  # type: ignore[misc]
+                else:
+                    gradient = each(g, output, position, *saved, **attributes)
                 if gradient.shape != shape:
                     gradient = sum_to(gradient, shape)
-                if parent not in cotangents:
-                    cotangents[parent] = gradient
+                if still is None:
+                    ready.append((parent, gradient))
+                    continue
+                if parent not in sums:
+                    sums[parent] = gradient
                 elif parent in summed_here and wrap is None:
-                    total = cotangents[parent]
+                    total = sums[parent]
                     total += gradient  # our own sum, seen by nobody else yet
-                    cotangents[parent] = total
+                    sums[parent] = total
                 else:
-                    cotangents[parent] = cotangents[parent] + gradient
+                    sums[parent] = sums[parent] + gradient
                     summed_here.add(parent)
-            consumers[parent] -= 1
-            if not consumers[parent]:
-                ready.append(parent)
+            if still > 1:
+                awaited[parent] = still - 1
+            else:
+                ready.append((parent, sums.pop(parent)))
     return kept, summed_here
 
 
-def _add_into(cotangents: dict[Any, Any], summed_here: set[Any], node: Node, parent: Node | Leaf, g: Array, shape: tuple[int, ...]) -> bool:
+def _add_into(sums: dict[Any, Any], summed_here: set[Any], node: Node, parent: Node | Leaf, g: Array, shape: tuple[int, ...]) -> bool:
     """Add the cotangent of a slice to that part of its operand's: without an array of the operand's size for each slice."""
-    total = cotangents.get(parent)
+    total = sums.get(parent)
     if total is None:
         total = namespace_of(g).zeros(shape, dtype=g.dtype)
     elif parent not in summed_here:
@@ -149,6 +171,6 @@ def _add_into(cotangents: dict[Any, Any], summed_here: set[Any], node: Node, par
     assert node.primitive.add_into is not None
     if not node.primitive.add_into(total, g, **node.attributes):
         return False
-    cotangents[parent] = total
+    sums[parent] = total
     summed_here.add(parent)
     return True

@@ -16,7 +16,7 @@ def bernoulli_loss(logits: Any, targets: Any) -> Tensor:
     """
     if tuple(logits.shape) != tuple(targets.shape):
         raise OperandError(f"bernoulli_loss: logits {tuple(logits.shape)} and targets {tuple(targets.shape)} must have equal shapes")
-    return softplus(logits) - logits * targets  # type: ignore[no-any-return]
+    return softplus(logits) - logits * targets
 
 
 def categorical_loss(logits: Any, classes: Any) -> Tensor:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from tinymem.engine.einsum import einsum_vjp, lowered
+from tinymem.engine.einsum import contract, einsum_vjp
 from tinymem.engine.primitive import OperandError, primitive
 from tinymem.engine.tensor import Tensor
 
@@ -53,7 +54,7 @@ log1p = primitive("log1p(x) = ln(1 + x)", lambda xp, x: xp.log1p(x), saves="x",
     x=lambda g, out, x: g / (x + 1))
 
 sqrt = primitive("sqrt(x) = x^(1/2)", lambda xp, x: xp.sqrt(x), saves="out",
-    x=lambda g, out, x: g * 0.5 / out)
+    x=lambda g, out, x: g / (out + out))
 
 sin = primitive("sin(x) = sin x", lambda xp, x: xp.sin(x), saves="x",
     x=lambda g, out, x: g * cos(x))
@@ -62,10 +63,10 @@ cos = primitive("cos(x) = cos x", lambda xp, x: xp.cos(x), saves="x",
     x=lambda g, out, x: -g * sin(x))
 
 tanh = primitive("tanh(x) = (e^x - e^-x) / (e^x + e^-x)", lambda xp, x: xp.tanh(x), saves="out",
-    x=lambda g, out, x: g * (1 - out * out))
+    x=lambda g, out, x: g - g * (out * out))
 
 sigmoid = primitive("sigmoid(x) = 1 / (1 + e^-x)", lambda xp, x: xp.tanh(x * 0.5) * 0.5 + 0.5, saves="out",  # never overflows
-    x=lambda g, out, x: g * (out * (1 - out)))
+    x=lambda g, out, x: g * (out - out * out))
 
 softplus = primitive("softplus(x) = ln(1 + e^x)",
     lambda xp, x: xp.maximum(x, 0) + xp.log1p(xp.exp(xp.minimum(x, -x))), saves="x",  # min(x, -x) = -|x|, but analytic
@@ -108,7 +109,7 @@ _matmul = primitive("matmul(x, y) = x y, a matrix product over the last two axes
     y=lambda g, out, x, y: _matmul(g.swapaxes(-1, -2), x).swapaxes(-1, -2))  # (gᵀ x)ᵀ: for y = W.T, laid out in memory as W is
 
 _einsum = primitive("einsum(*operands; subscripts) = sum of products over the indices not in the result",
-    lambda xp, *operands, subscripts: lowered(subscripts, len(operands))(xp, *operands), saves="*operands",
+    contract, saves="*operands",
     each=lambda g, out, position, *operands, subscripts: einsum_vjp(_einsum, broadcast_to, subscripts, position, g, operands))
 
 # -- sums and orders -----------------------------------------------------------------------------------------------------
@@ -148,7 +149,11 @@ _reshape = primitive("reshape(x; shape) = the same elements in another shape", l
 _transpose = primitive("transpose(x; axes) = axes in another order", lambda xp, x, axes: x.transpose(axes),
     x=lambda g, out, x, axes: g.transpose([axes.index(i) for i in range(len(axes))]))
 
-_getitem = primitive("getitem(x; index) = x[index]", lambda xp, x, index: x[index], add_into=lambda total, g, index: _add_at(total, g, index),
+_slice = primitive("slice(x; index) = x[index], index of slices and integers", lambda xp, x, index: x[index],
+    add_into=lambda total, g, index: _add_at(total, g, index),
+    x=lambda g, out, shape, index: _put(g, index=index, shape=shape))
+
+_getitem = primitive("getitem(x; index) = x[index]", lambda xp, x, index: x[index],
     x=lambda g, out, shape, index: _put(g, index=index, shape=shape))
 
 _put = primitive("put(x; index, shape) = zeros of shape, with x added at index", lambda xp, x, index, shape: _put_into_zeros(xp, x, index, shape),
@@ -183,16 +188,25 @@ _concatenate = primitive("concatenate(*parts; axis) = parts joined along axis", 
 
 
 # -- the shapes' helpers (array level, or in rows of the table) --------------------------------------------------------------
+@cache
+def _repeated_axes(larger: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes along which broadcasting from `shape` to `larger` repeats."""
+    extra = len(larger) - len(shape)
+    return tuple(i for i, n in enumerate(larger) if i < extra or (shape[i - extra] == 1 and n != 1))
+
+
 def _sum_array_to(x: Any, shape: tuple[int, ...]) -> Any:
     extra = x.ndim - len(shape)
-    axes = tuple(i for i in range(x.ndim) if i < extra or (shape[i - extra] == 1 and x.shape[i] != 1))
-    total = x.sum(axis=axes, keepdims=True)
+    total = x.sum(axis=_repeated_axes(x.shape, shape), keepdims=True)
     if total.shape[builtins.max(extra, 0) :] != shape:  # equally many elements is not enough: reshape would shuffle them in silence
         raise OperandError(
             f"sum_to: x has shape {tuple(x.shape)}, which broadcasting from {shape} never gives. "
             "If x is a gradient, the VJP that computed it returned a wrong shape"
         )
     return total.reshape(shape)
+
+
+_BASIC = frozenset({slice, int, bool, type(None), type(...)})
 
 
 def _put_into_zeros(xp: Any, x: Any, index: Any, shape: tuple[int, ...]) -> Any:
@@ -205,8 +219,7 @@ def _put_into_zeros(xp: Any, x: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _is_basic(index: Any) -> bool:
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts)
+    return all(map(_BASIC.__contains__, map(type, index if type(index) is tuple else (index,))))  # types of parts that name no place twice
 
 
 def _grid(xp: Any, index: Any, axis: int) -> tuple[Any, ...]:
@@ -215,13 +228,15 @@ def _grid(xp: Any, index: Any, axis: int) -> tuple[Any, ...]:
 
 
 def _slice_along(x: Any, axis: int, start: int, length: int) -> Any:
-    return _getitem(x, index=(slice(None),) * axis + (slice(start, start + length),))
+    return _slice(x, index=(slice(None),) * axis + (slice(start, start + length),))
 
 
 def _add_at(total: Any, g: Any, index: Any) -> bool:
-    if not _is_basic(index):
-        return False
-    total[index] += g
+    part = total[index]
+    if part.ndim:
+        part += g  # a view
+    else:
+        total[index] = part + g
     return True
 
 
@@ -385,12 +400,12 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
 
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Tensor:
     """x repeated along new axes and axes of length 1 up to `shape`: the gradient of sum_to."""
-    return x if x.shape == shape else _broadcast_to(x, shape=shape)  # type: ignore[no-any-return]
+    return x if x.shape == shape else _broadcast_to(x, shape=shape)
 
 
 def sum_to(x: Any, shape: tuple[int, ...]) -> Tensor:
     """x summed over the axes that broadcasting from `shape` would have repeated: the gradient of broadcast_to."""
-    return x if x.shape == shape else _sum_to(x, shape=shape)  # type: ignore[no-any-return]
+    return x if x.shape == shape else _sum_to(x, shape=shape)
 
 
 def reshape(x: Any, *shape: Any) -> Tensor:
@@ -447,7 +462,7 @@ def getitem(x: Any, index: Any) -> Tensor:
             index = tuple([part.data if type(part) is Tensor else part for part in index])
     elif not isinstance(index, (int, slice)) and getattr(index, "dtype", None) is not None and index.dtype.kind in "iu":
         return take(x, index, 0)
-    return _getitem(x, index=index)
+    return (_slice if _is_basic(index) else _getitem)(x, index=index)
 
 
 def take(x: Any, index: Any, axis: int) -> Tensor:

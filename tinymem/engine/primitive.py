@@ -8,7 +8,7 @@ graph of the gradient, and on Tensors when somebody does.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
@@ -25,6 +25,10 @@ class OperandError(ValueError):
 Vjp = Callable[..., Any]
 
 
+EVERY: Any = range(sys.maxsize)
+ndarray = numpy.ndarray
+
+
 class Primitive:
     """`name`, one-line `equation`, `forward(xp, *operands, **attributes)`, and a VJP per differentiable operand.
 
@@ -33,16 +37,16 @@ class Primitive:
     """
 
     __slots__ = (
-        "_each",
         "_saves_out",
         "_saves_positions",
         "_undifferentiable",
-        "_vjps",
         "add_into",
+        "each",
         "equation",
         "forward",
         "name",
         "names",
+        "vjps",
     )
 
     def __init__(
@@ -54,40 +58,32 @@ class Primitive:
         self.name = equation.partition("(")[0].strip()
         signature = equation.partition("(")[2].partition(")")[0]
         self.names = tuple(word.strip() for word in signature.split(";")[0].split(","))
-        self._each = vjps.get("each")
+        self.each = vjps.get("each")
         saved = saves.split()
-        unknown = {name for name in (*saved, *vjps)} - {*self.names, "out", "each"}
+        unknown = {*saved, *vjps} - {*self.names, "out", "each"}
         if unknown:
             raise ValueError(f"primitive {self.name}: {sorted(unknown)} are no operands of '{equation}'")
-        self._vjps = tuple(vjps.get(name) for name in self.names)
-        self._undifferentiable = () if self.variadic else tuple(i for i, vjp in enumerate(self._vjps) if vjp is None)
+        self.vjps = tuple(vjps.get(name) for name in self.names)
+        self._undifferentiable = () if self.variadic else tuple(i for i, vjp in enumerate(self.vjps) if vjp is None)
         self._saves_out = "out" in saved
-        every = range(sys.maxsize) if self.variadic and self.names[0] in saved else ()
-        self._saves_positions = every or frozenset(position for position, name in enumerate(self.names) if name in saved)
+        positions = frozenset(position for position, name in enumerate(self.names) if name in saved)
+        self._saves_positions = EVERY if len(positions) == len(self.names) else positions
 
     def __repr__(self) -> str:
         return f"<primitive {self.equation}>"
 
     @property
     def variadic(self) -> bool:
-        return self._each is not None
+        return self.each is not None
 
     @property
     def differentiable(self) -> tuple[int, ...]:
         """Positions of the operands that have a VJP (a variadic primitive answers for its first)."""
-        return (0,) if self.variadic else tuple(i for i, vjp in enumerate(self._vjps) if vjp is not None)
-
-    def vjp(self, position: int) -> Vjp:
-        if self._each is None:
-            vjp = self._vjps[position]
-            assert vjp is not None
-            return vjp
-        each = self._each
-        return lambda g, out, *operands, **attributes: each(g, out, position, *operands, **attributes)
+        return (0,) if self.variadic else tuple(i for i, vjp in enumerate(self.vjps) if vjp is not None)
 
     def with_vjp(self, name: str, vjp: Vjp, saves: str | None = None) -> Primitive:
         """The same primitive with another derivative for one operand: for homework and for the gallery of wrong gradients."""
-        table = {"each": vjp} if name == "each" else {n: v for n, v in zip(self.names, self._vjps, strict=True) if v is not None}
+        table = {"each": vjp} if name == "each" else {n: v for n, v in zip(self.names, self.vjps, strict=True) if v is not None}
         table[name] = vjp
         if saves is None:
             listed = [name for position, name in enumerate(self.names) if position in self._saves_positions]
@@ -95,44 +91,55 @@ class Primitive:
         return Primitive(self.equation, self.forward, saves, table)
 
     def __call__(self, *operands: Any, **attributes: Any) -> Tensor:
+        if len(operands) < 3 and type(operands[0]) is ndarray is type(operands[-1]):  # most calls of a plain backward pass
+            try:
+                return self.forward(numpy, *operands, **attributes)
+            except (ValueError, TypeError, IndexError) as error:
+                raise self._explain(operands, attributes, error) from error
         arrays = []
         parents: list[Node | Leaf | None] = []
-        tracked = foreign = False
+        lifted = tracked = foreign = False
         for operand in operands:
-            node = None
             if type(operand) is Tensor:
+                lifted = True
                 node = operand.node
                 operand = operand.data
                 if node is not None:
                     tracked = True
-            parents.append(node)
+                parents.append(node)
+            else:
+                parents.append(None)
             arrays.append(operand)
-            if type(operand) not in HOST_TYPES:
+            if type(operand) is not ndarray and type(operand) not in HOST_TYPES:
                 foreign = True
         xp = xp_of(*arrays, function=self.name, names=self.names) if foreign else numpy
         try:
             out = self.forward(xp, *arrays, **attributes)
         except (ValueError, TypeError, IndexError) as error:
             raise self._explain(arrays, attributes, error) from error
-        if not tracked and Tensor not in map(type, operands):
+        if not lifted:
             return out  # arrays in, array out
-        if xp is numpy and type(out) is not numpy.ndarray:
+        if type(out) is not ndarray and xp is numpy:
             out = numpy.asarray(out)  # NumPy reductions return scalars
         if not tracked or not is_recording():
             return wrap(out, None)
         saves = self._saves_positions
-        saved = []
-        for position, array in enumerate(arrays):
-            if position in saves:
-                saved.append(array)
-            else:
-                saved.append(array.shape if type(array) not in SCALAR_TYPES else ())
+        saved: list[Any] = arrays
+        if saves is not EVERY:
+            saved = []
+            for position, array in enumerate(arrays):
+                if position in saves:
+                    saved.append(array)
+                else:
+                    saved.append(array.shape if type(array) not in SCALAR_TYPES else ())
         if self._undifferentiable:
             for position in self._undifferentiable:
                 parents[position] = None
+            if not any(parents):
+                return wrap(out, None)
         return wrap(out, Node(self, parents, saved, out if self._saves_out else None, attributes))
 
-    def _explain(self, arrays: list[Any], attributes: dict[str, Any], error: Exception) -> Exception:
+    def _explain(self, arrays: Sequence[Any], attributes: dict[str, Any], error: Exception) -> Exception:
         if isinstance(error, OperandError):
             return error
         names = self.names if not self.variadic else tuple(f"{self.names[0].lstrip('*')}[{i}]" for i in range(len(arrays)))

@@ -49,15 +49,15 @@ class Tensor:
     # -- what it is -------------------------------------------------------------------------------------------------
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.data.shape  # type: ignore[no-any-return]
+        return self.data.shape
 
     @property
     def ndim(self) -> int:
-        return self.data.ndim  # type: ignore[no-any-return]
+        return self.data.ndim
 
     @property
     def size(self) -> int:
-        return self.data.size  # type: ignore[no-any-return]
+        return self.data.size
 
     @property
     def dtype(self) -> Any:

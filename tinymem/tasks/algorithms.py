@@ -24,7 +24,7 @@ class Episode:
     @property
     def target_bits(self) -> int:
         """How many bits are asked for in one sequence: the loss of an ignorant model in bits."""
-        return int(self.mask[:, 0].sum()) * self.targets.shape[2]
+        return int(self.mask[:, 0].sum()) * int(self.targets.shape[2])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tinymem.models.ntm import NTMConfig
 from tinymem.tasks.algorithms import CopyTask
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
 
-KNOWN = {kind.__name__: kind for kind in (LSTMConfig, NTMConfig, CopyTask, SGD, Adam, GravesRMSProp)}
+KNOWN: dict[str, type] = {kind.__name__: kind for kind in (LSTMConfig, NTMConfig, CopyTask, SGD, Adam, GravesRMSProp)}
 
 
 class ConfigError(ValueError):

@@ -20,7 +20,8 @@ def bits_per_sequence(model: SequenceModel, episode: Episode) -> Tensor:
     """-log₂ p(target bits), summed over the target bits of a sequence, mean over the batch; a scalar Tensor."""
     logits = run(model, Tensor(episode.inputs))
     nats = (bernoulli_loss(logits, Tensor(episode.targets)) * Tensor(episode.mask[:, :, None])).sum()
-    return nats / (LN2 * episode.inputs.shape[1])
+    bits: Tensor = nats / (LN2 * episode.inputs.shape[1])
+    return bits
 
 
 def predicted_bits(model: SequenceModel, episode: Episode) -> numpy.ndarray[Any, Any]:
