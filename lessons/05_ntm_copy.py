@@ -23,8 +23,8 @@ import numpy as np
 
 import tinymem as tm
 from tinymem.equations import ntm
-from tinymem.figures import paper_curves
 from tinymem.figures import ntm as figures
+from tinymem.figures import paper_curves
 from tinymem.lesson import Lesson
 from tinymem.models.lstm import LSTMConfig
 from tinymem.models.ntm import NTMConfig
@@ -149,12 +149,13 @@ print("targets\n", episode.targets[:, 0].astype(int))
 # %% [markdown]
 # ## 6. Three machines
 #
-# A controller reads the input and the last read vector, and tells each head its key, strength, gate, shift and sharpening. All is
-# written first; then the *new* memory is read (the paper leaves the order open). What the paper does not say, and we chose: tanh for key and add
-# vector, shifts -1, 0, +1, a constant memory of 1e-6 at the start, and *initial weightings that start on location 0* (section 10 shows why).
+# A controller reads the input and the last read vector, and tells each head its key, strength, gate, shift and
+# sharpening. All is written first; then the *new* memory is read (the paper leaves the order open). What the paper does
+# not say, and we chose: tanh for key and add vector, shifts -1, 0, +1, a constant memory of 1e-6 at the start, and
+# *initial weightings that start on location 0* (section 10 shows why).
 #
-# The optimiser is the paper's: RMSProp in the form of Graves 2013, one sequence an update, gradients clipped to ±10. The LSTM baseline gets
-# 16 sequences an update and Adam, which learns faster than the paper's setting for it.
+# The optimiser is the paper's: RMSProp in the form of Graves 2013, one sequence an update, gradients clipped to ±10. The
+# LSTM baseline gets 16 sequences an update and Adam, to get further in the time of a lesson.
 
 # %%
 if lesson.quick:  # the same experiment, small enough for two minutes: 4 bits, up to 5 vectors, 20 locations
@@ -170,11 +171,10 @@ else:
         "LSTM": (LSTMConfig(**machine, hidden=256, layers=3), Adam(1e-3), Schedule(12_000, batch=16)),
     }
     seeds = (0, 1, 2)
-paper_parameters = {"NTM-FF": 17_162, "NTM-LSTM": 67_561, "LSTM": 1_352_969}  # Tables 1 to 3
+in_paper = {} if lesson.quick else {"NTM-FF": 17_162, "NTM-LSTM": 67_561, "LSTM": 1_352_969}  # Tables 1 to 3
 for name, (config, _, _) in systems.items():
     count = config.build(np.random.default_rng(0)).count_parameters()
-    lesson.row(f"{name}: parameters", count, "numbers", None if lesson.quick else paper_parameters[name], "Graves 2014, Tables 1-3")
-    print(f"{name:9} {count:>9} parameters")
+    lesson.row(f"{name}: parameters", count, "numbers", in_paper.get(name), "Tables 1-3")
 
 # %% [markdown]
 # ## 7. Training and the learning curves (Fig. 3)
@@ -185,7 +185,7 @@ for name, (config, _, _) in systems.items():
 experiments = [
     Experiment(f"copy-{name.lower()}", config, task, optimiser, schedule, seed)
     for name, (config, optimiser, schedule) in systems.items()
-    for seed in (seeds if name != "LSTM" else seeds[:1])  # one LSTM run: it is the long one, and it is only the baseline
+    for seed in (seeds if name != "LSTM" else seeds[:1])  # one LSTM: it is the long run, and only the baseline
 ]
 runs: dict[str, list] = {name: [] for name in systems}
 for run in lesson.runs(experiments):
@@ -198,24 +198,25 @@ def curve(run):
 
 
 chance = task.bits * (task.shortest + task.longest) / 2
+ours = {name: [curve(run) for run in of] for name, of in runs.items()}
 paper = {} if lesson.quick else paper_curves("fig3_copy")
-lesson.show(figures.learning_curves({name: [curve(run) for run in of] for name, of in runs.items()}, paper, chance=chance), "learning-curves")
+lesson.show(figures.learning_curves(ours, paper, chance=chance), "learning-curves")
 
 # %%
-paper_until = {"NTM-FF": 55_000, "NTM-LSTM": 25_000}  # the first point of the digitised curves below 0.1 bit
+in_paper = {} if lesson.quick else {"NTM-FF": 55_000, "NTM-LSTM": 25_000, "LSTM": "not in 1 M"}  # read off the curves
 for name, of in runs.items():
     for run in of:
-        lesson.row(f"{name}: sequences until < 0.1 bit", run.sequences_until(0.1), "sequences",
-                   None if lesson.quick else paper_until.get(name, "not reached"), "Fig. 3", run.experiment.seed, 1)  # fmt: skip
+        until, seed = run.sequences_until(0.1), run.experiment.seed
+        lesson.row(f"{name}: sequences until < 0.1 bit", until, "sequences", in_paper.get(name), "Fig. 3", seed, 1)
     lesson.row(f"{name}: loss at the end", float(np.mean([run.history[-1]["loss"] for run in of])), "bits per sequence", n=len(of))
 ff = runs["NTM-FF"]
-budget = 20_000
-lesson.row("NTM-FF: seeds below 0.1 bit within 20k sequences", sum(run.sequences_until(0.1) <= budget for run in ff), f"of {len(ff)} seeds",
-           source="recipe asks for 2 of 3", n=len(ff))  # fmt: skip
+in_time = sum(run.sequences_until(0.1) <= 20_000 for run in ff)
+lesson.row("NTM-FF: seeds below 0.1 bit within 20k sequences", in_time, f"of {len(ff)} seeds", n=len(ff))
 
 # %% [markdown]
-# **What you see.** The machines with a memory find the algorithm suddenly: a long plateau, a fall, and then (almost) no error at all. The LSTM only gets
-# better bit by bit. The parameters used from here on are those that did best on *validation* sequences; test sequences chose nothing.
+# **What you see.** The machines with a memory find the algorithm suddenly: a plateau, a fall, some relapses, and then no
+# error at all. The LSTM only gets better bit by bit. The parameters used from here on are those that did best on
+# *validation* sequences; test sequences chose nothing.
 
 # %% [markdown]
 # ## 8. Longer than any training sequence (Figs. 4 and 5)
@@ -225,24 +226,23 @@ lesson.row("NTM-FF: seeds below 0.1 bit within 20k sequences", sum(run.sequences
 
 # %%
 lengths = (3, 5, 8, 12, 16) if lesson.quick else (10, 20, 30, 50, 120)
-tested = []
+tested = {}  # (system, seed, length): wrong bits, bits asked for
 for name, of in runs.items():
     for run in of:
         rng = np.random.default_rng([1, run.experiment.seed])  # test sequences: a stream of their own
         for length in lengths:
-            wrong, asked = wrong_bits(run.model, task.batch(rng, 20, length))
-            tested.append((name, length, wrong, asked))
-            if length in lengths[-2:]:
-                lesson.row(
-                    f"{name}: wrong bits at length {length}",
-                    round(100 * wrong / asked, 3),
-                    "%",
-                    None,
-                    "Figs. 4 and 5",
-                    run.experiment.seed,
-                    asked,
-                )
-lesson.show(figures.wrong_bits_by_length(tested, trained=(task.shortest, task.longest)), "wrong-bits-by-length")
+            tested[name, run.experiment.seed, length] = wrong_bits(run.model, task.batch(rng, 20, length))
+points = [(name, length, *counts) for (name, _, length), counts in tested.items()]
+lesson.show(figures.wrong_bits_by_length(points, trained=(task.shortest, task.longest)), "wrong-bits-by-length")
+
+shown = "Figs. 4, 5 (no number)"
+for name, of in runs.items():
+    for seed in [run.experiment.seed for run in of]:
+        wrong, asked = np.sum([tested[name, seed, length] for length in lengths[:-1]], axis=0).tolist()
+        lesson.row(f"{name}: wrong bits at lengths {lengths[0]} to {lengths[-2]}", wrong, f"of {asked} bits", None, shown, seed, 80)
+        for length in lengths[2:]:
+            wrong, asked = tested[name, seed, length]
+            lesson.row(f"{name}: wrong bits at length {length}", 100 * wrong / asked, "%", None, shown, seed, 20)
 
 
 # %%
@@ -255,92 +255,55 @@ def one_of_each(model):
     return drawn
 
 
-best = {
-    name: min(of, key=lambda run: min(line["validation"] for line in run.history if line["validation"] is not None))
-    for name, of in runs.items()
-}
+best = {name: min(of, key=lambda run: run.validation) for name, of in runs.items()}
 for name, run in best.items():
     title = f"{name}, trained on up to {task.longest} vectors (seed {run.experiment.seed})"
     lesson.show(figures.generalisation(one_of_each(run.model), title), f"generalisation-{name.lower()}")
-up_to = lengths[-2]
-for run in ff:
-    total = sum(wrong for name, length, wrong, _ in tested[ff.index(run) * len(lengths) :][: len(lengths) - 1])
-    lesson.row(
-        f"NTM-FF: wrong bits at lengths up to {up_to}",
-        total,
-        "bits",
-        "a few",
-        "Fig. 4 (by eye)",
-        run.experiment.seed,
-        20 * (len(lengths) - 1),
-    )
 
 # %% [markdown]
 # ## 9. What the memory is used for (Fig. 6)
 #
-# The slide says what an NTM *should* have learned: write each input to the next location; at the delimiter jump back; read on from there. Below is what it does.
+# The slide says what an NTM *should* have learned: write each input to the next location; at the delimiter jump back; read
+# on from there. Below is what it does. (A controller sees a read vector one step after it was read, so it may read one
+# location ahead of the vector it is putting out.)
 
 # %%
-length = 5 if lesson.quick else 20
+length, machine_shown = (5 if lesson.quick else 20), best["NTM-FF"].model
 example = task.batch(np.random.default_rng(7), 1, length)
-seen = trace(best["NTM-FF"].model, tm.Tensor(example.inputs))
-squash = lambda logits: 1 / (1 + np.exp(-logits))  # noqa: E731
-lesson.show(
-    figures.memory_use(
-        inputs=seen["input"][:, 0],
-        outputs=squash(seen["output"][:, 0]) * example.mask,
-        adds=seen["add_vector"][:, 0, 0],
-        reads=seen["read_vector"][:, 0, 0],
-        write_weightings=seen["write_weighting"][:, 0, 0],
-        read_weightings=seen["read_weighting"][:, 0, 0],
-        phase=length,
-    ),
-    "memory-use",
-)
+seen = trace(machine_shown, tm.Tensor(example.inputs))
 head = {name: values[:, 0, 0] for name, values in seen.items() if name.startswith(("read_", "write_"))}
+picture = figures.memory_use(
+    inputs=seen["input"][:, 0],
+    outputs=predicted_bits(machine_shown, example)[:, 0] * example.mask,
+    adds=seen["add_vector"][:, 0, 0],
+    reads=head["read_vector"],
+    write_weightings=head["write_weighting"],
+    read_weightings=head["read_weighting"],
+    phase=length,
+)
+lesson.show(picture, "memory-use")
 lesson.show(figures.head_parameters(head, phase=length), "head-parameters")
 
 # %%
 writing, reading = head["write_weighting"][:length], head["read_weighting"][length + 1 :]
-lesson.row(
-    "NTM-FF: mean largest write weighting, while writing",
-    float(writing.max(1).mean()),
-    "0 … 1",
-    "sharp",
-    "Fig. 6 (by eye)",
-    best["NTM-FF"].experiment.seed,
-    length,
-)
-lesson.row(
-    "NTM-FF: mean largest read weighting, while reading",
-    float(reading.max(1).mean()),
-    "0 … 1",
-    "sharp",
-    "Fig. 6 (by eye)",
-    best["NTM-FF"].experiment.seed,
-    length,
-)
-same_path = float((writing.argmax(1) == reading.argmax(1)).mean())
-lesson.row(
-    "NTM-FF: locations read in the order they were written",
-    same_path,
-    "share",
-    "all",
-    "Fig. 6 (by eye)",
-    best["NTM-FF"].experiment.seed,
-    length,
-)
+seed = best["NTM-FF"].experiment.seed
+lesson.row("NTM-FF: mean largest write weighting, writing", float(writing.max(1).mean()), "0 … 1", "sharp", "Fig. 6", seed, length)
+lesson.row("NTM-FF: mean largest read weighting, reading", float(reading.max(1).mean()), "0 … 1", "sharp", "Fig. 6", seed, length)
 print("written to", writing.argmax(1), "\nread from ", reading.argmax(1))
+ahead = (reading.argmax(1) - writing.argmax(1)) % writing.shape[1]
+offset = int(np.bincount(ahead).argmax())
+lesson.row(f"NTM-FF: reads that follow the writes, {offset} ahead", float((ahead == offset).mean()), "share", "all", "Fig. 6", seed, length)
 
 # %% [markdown]
 # ### One step of addressing, from the inside (Fig. 2)
 #
-# The read head in the middle of its work: every arrow of the flow diagram carries the value it has at this step of the trained machine.
+# The read head in the middle of its work: every arrow of the flow diagram carries the value it has at this step of the
+# trained machine.
 
 # %%
 t = length + 1 + length // 2
-told = {name: tm.Tensor(head[f"read_{name}"][t : t + 1].astype(np.float64)) for name in ("key", "strength", "gate", "shift", "sharpening")}
-now, previous = tm.Tensor(seen["memory"][t].astype(np.float64)), tm.Tensor(head["read_weighting"][t - 1 : t].astype(np.float64))
+told = {name: tm.Tensor(head[f"read_{name}"][t : t + 1]) for name in ("key", "strength", "gate", "shift", "sharpening")}
+now, previous = tm.Tensor(seen["memory"][t]), tm.Tensor(head["read_weighting"][t - 1 : t])
 content = ntm.content_weighting(now, told["key"], told["strength"])
 gated = ntm.interpolate(content, previous, told["gate"])
 shifted = ntm.shift(gated, told["shift"])
@@ -353,33 +316,31 @@ stages = {
     "shifted": shifted,
     "sharpened": ntm.sharpen(shifted, told["sharpening"]),
 }
-diagram = figures.flow_diagram({name: value.data[0] for name, value in stages.items()}, {name: value.data[0] for name, value in told.items()},
-                       f"Addressing: the read head at step {t}, in the middle of its answer")  # fmt: skip
-lesson.show(diagram, "flow-diagram")
-assert np.allclose(stages["sharpened"].data, head["read_weighting"][t], atol=1e-4)  # what the machine itself did at that step
+title = f"Addressing: the read head at step {t}, in the middle of its answer"
+drawn, parameters = ({name: tm.to_host(value)[0] for name, value in of.items()} for of in (stages, told))
+lesson.show(figures.flow_diagram(drawn, parameters, title), "flow-diagram")
+assert np.allclose(drawn["sharpened"], head["read_weighting"][t], atol=1e-4)  # what the machine itself did at that step
 
 # %% [markdown]
 # ## 10. Why does my NTM not converge?
 #
-# The most asked question about NTMs. One line of difference, same seeds: where the learned *initial weightings* start. If every location gets
-# the same weight, every write goes everywhere and every location stays like every other; nothing breaks the symmetry, no gradient says where to go. Started on
-# one location (a softmax of logits 10, 0, 0, …; still learned), the very first write goes *somewhere*, and the head can learn to move on.
+# The most asked question about NTMs. One line of difference, same seeds: where the learned *initial weightings* start. If
+# every location gets the same weight, every write goes everywhere and every location stays like every other; nothing
+# breaks the symmetry, no gradient says where to go. Started on one location (a softmax of logits 10, 0, 0, …; still
+# learned), the very first write goes *somewhere*, and the head can learn to move on.
 
 # %%
 config, optimiser, schedule = systems["NTM-FF"]
 everywhere = NTMConfig(**machine, initial_weighting="uniform")
-ab_schedule = schedule if lesson.quick else Schedule(10_000)
-uniform = lesson.runs([Experiment("copy-ntm-ff-uniform", everywhere, task, optimiser, ab_schedule, seed) for seed in seeds[:2]])
-starts = [c.build(np.random.default_rng(0)).initial_state(1).write_weightings[0].data[0] for c in (config, everywhere)]
-lesson.show(figures.initial_weightings([curve(run) for run in ff], [curve(run) for run in uniform], *starts, chance=chance), "initial-weightings")
+shorter = schedule if lesson.quick else Schedule(10_000)
+uniform = lesson.runs([Experiment("copy-ntm-ff-uniform", everywhere, task, optimiser, shorter, seed) for seed in seeds[:2]])
+starts = [tm.to_host(c.build(np.random.default_rng(0)).initial_state(1).write_weightings[0])[0] for c in (config, everywhere)]
+curves = [curve(run) for run in ff], [curve(run) for run in uniform]
+lesson.show(figures.initial_weightings(*curves, *starts, chance=chance), "initial-weightings")
 for run in uniform:
-    lesson.row(
-        "NTM-FF, uniform initial weightings: loss at the end",
-        run.history[-1]["loss"],
-        "bits per sequence",
-        seed=run.experiment.seed,
-        n=run.history[-1]["sequences"],
-    )
+    end = run.history[-1]
+    name = f"NTM-FF, uniform start: loss after {end['sequences']} sequences"
+    lesson.row(name, end["loss"], "bits per sequence", seed=run.experiment.seed, n=1)
 
 # %% [markdown]
 # ## The numbers

@@ -95,6 +95,7 @@ class Run:
     model: Any
     history: list[dict[str, Any]]
     best_update: int
+    validation: float
 
     def sequences_until(self, bits: float) -> float:
         """Sequences seen when the mean training loss of a window first fell below `bits`; infinite if it never did."""
@@ -125,7 +126,8 @@ class Lesson:
             (self.folder / ".writable").unlink()
         except OSError as error:
             raise UsageError(
-                f"--out {self.options.out}: cannot write there ({error.strerror}); choose a folder you may write to, as in --out ~/tinymem-out"
+                f"--out {self.options.out}: cannot write there ({error.strerror}); choose a folder you may write to, "
+                "as in --out ~/tinymem-out"
             ) from None
 
     @property
@@ -146,7 +148,7 @@ class Lesson:
         found = []
         for experiment, folder in zip(experiments, folders, strict=True):
             model, _, note = load_trained(folder / BEST)
-            found.append(Run(experiment, model, read_log(folder), note["update"]))
+            found.append(Run(experiment, model, read_log(folder), note["update"], note["validation"]))
         return found
 
     def show(self, figure: Figure, name: str) -> Shown:

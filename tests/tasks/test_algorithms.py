@@ -17,10 +17,10 @@ def test_what_goes_in_before_the_delimiter_is_asked_after_it(bits, longest, size
     assert steps == 2 * length + 1
     assert 1 <= length <= longest
     assert episode.inputs.shape == (steps, size, task.inputs)
-    assert (episode.inputs[..., bits].T == (np.arange(steps) == length)).all()  # the delimiter: once, on its own channel
+    assert ((np.arange(steps) == length) == episode.inputs[..., bits].T).all()  # the delimiter: once, on its own channel
     np.testing.assert_array_equal(episode.targets[length + 1 :], episode.inputs[:length, :, :bits])
     assert not episode.inputs[length + 1 :].any()
-    assert (episode.mask.T == (np.arange(steps) > length)).all()
+    assert ((np.arange(steps) > length) == episode.mask.T).all()
     assert set(np.unique(episode.inputs)) <= {0.0, 1.0}
     assert episode.target_bits == length * bits
     assert {episode.inputs.dtype, episode.targets.dtype, episode.mask.dtype} == {np.dtype(np.float32)}

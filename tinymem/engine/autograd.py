@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinymem.engine.backend import asarray, namespace_of
+from tinymem.engine.backend import asarray, namespace_of, xp_of
 from tinymem.engine.graph import Leaf, Node, is_recording, leaves, no_grad, walk_back
 from tinymem.engine.ops import sum_to
 from tinymem.engine.primitive import OperandError
@@ -21,17 +21,17 @@ def _cotangent(output: Tensor, cotangent: Any, caller: str) -> Tensor:
             f"{caller}: this Tensor of shape {output.shape} was computed from nothing that requires a gradient. "
             "Make the parameters with Tensor(data, requires_grad=True), and do not compute under no_grad()"
         )
-    xp = namespace_of(output.data)
     if cotangent is None:
         if output.size != 1:
             raise OperandError(
                 f"{caller}: the output has shape {output.shape}; a gradient belongs to one number. "
                 "Pass a cotangent of that shape, or reduce to a scalar loss first"
             )
-        return wrap(xp.ones(output.shape, dtype=output.dtype), None)
+        return wrap(namespace_of(output.data).ones(output.shape, dtype=output.dtype), None)
     if not isinstance(cotangent, Tensor):
         array = cotangent if hasattr(cotangent, "dtype") else asarray(cotangent)
         cotangent = wrap(array if array.dtype == output.dtype else array.astype(output.dtype), None)
+    xp_of(output.data, cotangent.data, function=caller, names=("the output", "the cotangent"))
     if cotangent.shape != output.shape:
         raise OperandError(f"{caller}: the cotangent has shape {cotangent.shape}, the output {output.shape}; they must be equal")
     return cotangent

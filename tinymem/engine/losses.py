@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinymem.engine.backend import HOST_TYPES
 from tinymem.engine.ops import log_softmax, softplus, take_along_axis
 from tinymem.engine.primitive import OperandError
 from tinymem.engine.tensor import Tensor
@@ -20,11 +21,16 @@ def bernoulli_loss(logits: Any, targets: Any) -> Tensor:
 
 
 def categorical_loss(logits: Any, classes: Any) -> Tensor:
-    """-ln p(class) in nats: ln Σ_k e^{x_k} - x_class.  logits (..., K), classes (...) integers in 0 … K-1; result (...)."""
+    """-ln p(class) in nats: ln Σ_k e^{x_k} - x_class.  logits (..., K), classes (...) integers in 0 … K-1; result (...).
+
+    Classes on the host are checked; on a device that would mean to wait for it, and CuPy wraps a wrong one: check before moving.
+    """
     if tuple(logits.shape[:-1]) != tuple(classes.shape) or classes.dtype.kind not in "iu":
         raise OperandError(
             f"categorical_loss: classes must be integers of shape {tuple(logits.shape[:-1])} for logits {tuple(logits.shape)}, "
             f"got {classes.dtype} {tuple(classes.shape)}"
         )
+    if type(classes) in HOST_TYPES and classes.size and not 0 <= classes.min() <= classes.max() < logits.shape[-1]:
+        raise OperandError(f"categorical_loss: classes must lie in 0 … {logits.shape[-1] - 1}, got {classes.min()} … {classes.max()}")
     chosen = take_along_axis(log_softmax(logits, -1), classes[..., None], -1)
     return -chosen[..., 0]

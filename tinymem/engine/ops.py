@@ -306,7 +306,9 @@ def _new_axis(x: Any, axis: int, function: str) -> int:
     """The place of an axis to be inserted, as a non-negative integer: there is one more of them than there are axes."""
     places: int = x.ndim + 1
     if not -places <= axis < places:
-        raise OperandError(f"{function}: x has shape {tuple(x.shape)}, so an axis cannot be inserted at {axis}; use {-places} … {places - 1}")
+        raise OperandError(
+            f"{function}: x has shape {tuple(x.shape)}, so an axis cannot be inserted at {axis}; use {-places} … {places - 1}"
+        )
     return axis % places
 
 

@@ -149,14 +149,14 @@ class Primitive:
         )
         given = "".join(f", {key}={value!r}" for key, value in attributes.items())
         kind = TypeError if isinstance(error, TypeError) else OperandError
-        return kind(f"{self.equation}: the operands do not fit: {described}{given}. {_remedy(error)}")
+        return kind(f"{self.equation}: the operands do not fit: {described}{given}. {_remedy(self.name, error)}")
 
 
-def _remedy(error: Exception) -> str:
+def _remedy(name: str, error: Exception) -> str:
     text = str(error)
     if "broadcast" in text:
         return "Shapes must be equal or 1 on each axis, counted from the last; insert an axis with x[:, None] or check the order of axes"
-    if "matmul" in text or "core dimension" in text:
+    if name == "matmul":
         return "The last axis of x must be as long as the second-last of y; weights are (out, in), so write h @ W.T"
     return f"The array library said: {text}"
 

@@ -32,10 +32,13 @@ class Tensor:
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None) -> None:
         if type(data) is Tensor:
             data = data.data
-        if hasattr(data, "dtype") and type(data) is not numpy.ndarray and not isinstance(data, numpy.generic):
-            array = namespace_of(data).array(data, dtype=dtype)  # stays on its device
-        else:
-            array = asarray(data, dtype)
+        try:
+            if hasattr(data, "dtype") and type(data) is not numpy.ndarray and not isinstance(data, numpy.generic):
+                array = namespace_of(data).array(data, dtype=dtype)  # stays on its device
+            else:
+                array = asarray(data, dtype)
+        except ValueError as error:
+            raise TypeError(f"Tensor: cannot hold this data ({error}); give numbers or booleans, in rows of equal length") from None
         if array.dtype.kind not in "fiubc":
             raise TypeError(f"Tensor: cannot hold {array.dtype} data; give numbers or booleans, in rows of equal length")
         if requires_grad and array.dtype.kind not in "fc":

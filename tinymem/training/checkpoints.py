@@ -60,8 +60,9 @@ def load_checkpoint(path: Path) -> tuple[Arrays, dict[str, Any]]:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
+                said = metadata.get("format")
                 raise CheckpointError(
-                    f"{path}: a safetensors file, but no checkpoint of tinymem (its format says {metadata.get('format')!r}, ours is {FORMAT!r})"
+                    f"{path}: a safetensors file, but no checkpoint of tinymem (its format says {said!r}, ours is {FORMAT!r})"
                 )
             note = json.loads(metadata["note"])
             return {name: file.get_tensor(name) for name in file.keys()}, note  # noqa: SIM118  # not a mapping

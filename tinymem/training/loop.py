@@ -95,9 +95,8 @@ def train(
                 parameter.grad = None
             loss = loss_of(model, draw(rng))
             loss.backward()
-            value = float(loss.item())
             gradients = {name: parameter.grad for name, parameter in parameters.items() if parameter.grad is not None}
-            _check_finite(value, gradients, run)
+            value = _checked_loss(loss, gradients, run)
             run.update += 1
             apply_update(optimiser, parameters, clip(gradients, schedule.clip), run.slots, run.update)
             run.window_loss += value
@@ -114,7 +113,8 @@ def train(
             if stop_requested():
                 bar.close()
                 raise Stopped(
-                    f"stopped at update {run.update} of {schedule.updates}; the state is in {run.folder / LAST}. The same command goes on from there"
+                    f"stopped at update {run.update} of {schedule.updates}; the state is in {run.folder / LAST}. "
+                    "The same command goes on from there"
                 )
     bar.close()
     return run.history
@@ -188,17 +188,21 @@ class _Run:
         return line
 
 
-def _check_finite(loss: float, gradients: dict[str, Array], run: _Run) -> None:
-    bad = [] if math.isfinite(loss) else ["the loss"]
-    sums = sum(gradient.sum() for gradient in gradients.values()) if gradients else 0.0  # one number, one synchronisation
-    if not math.isfinite(float(sums)):
+def _checked_loss(loss: Tensor, gradients: dict[str, Array], run: _Run) -> float:
+    """The loss as a number, once it and every gradient are known to be finite: the one synchronisation of an update."""
+    xp = namespace_of(loss.data)
+    total = sum(gradient.sum() for gradient in gradients.values()) if gradients else loss.data
+    value, gradient_sum = to_host(xp.stack([loss.data.reshape(()), total.astype(loss.dtype)])).tolist()
+    if not (math.isfinite(value) and math.isfinite(gradient_sum)):
+        bad = [] if math.isfinite(value) else ["the loss"]
         bad += [f"the gradient of {name}" for name, gradient in gradients.items() if not math.isfinite(float(gradient.sum()))]
-    if bad:
         last = run.folder / LAST
         where = f"the last finite checkpoint is {last}" if last.exists() else "there is no earlier checkpoint"
         raise NonFiniteError(
-            f"update {run.update + 1}: {', '.join(bad)} is not finite; {where}. Try a smaller learning rate or a tighter clip, or check the data for NaN"
+            f"update {run.update + 1}: {', '.join(bad) or 'the sum of the gradients'} is not finite; {where}. "
+            "Try a smaller learning rate or a tighter clip, or check the data for NaN"
         )
+    return float(value)
 
 
 @contextmanager
