@@ -41,7 +41,9 @@ def in_torch(parameters: Arrays, episode: Episode, dtype: str) -> Contestant:
         update(owned, slots)
         return loss
 
-    return Contestant(gradients, step, lambda: {name: parameter.detach().numpy().astype(numpy.float64) for name, parameter in owned.items()})
+    return Contestant(
+        gradients, step, lambda: {name: parameter.detach().numpy().astype(numpy.float64) for name, parameter in owned.items()}
+    )
 
 
 def bits_per_sequence(p: dict[str, Any], inputs: Any, targets: Any, mask: Any) -> Any:

@@ -29,11 +29,9 @@ def parse(subscripts: str) -> tuple[tuple[str, ...], str]:
 
 def contract(xp: Any, *operands: Any, subscripts: str) -> Any:
     """The array function of the einsum row."""
-    check_lengths(subscripts, tuple([x.shape for x in operands]))
-    return lowered(subscripts, len(operands))(xp, *operands)
+    return lowered(subscripts, tuple([x.shape for x in operands]))(xp, *operands)
 
 
-@cache
 def check_lengths(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> None:
     """ValueError unless every index has one length: an axis of 1 beside a longer one would be repeated without a word."""
     lengths: dict[str, int] = {}
@@ -44,16 +42,17 @@ def check_lengths(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> None:
 
 
 @cache
-def lowered(subscripts: str, operands: int) -> Callable[..., Any]:
-    """The array function (xp, *operands) of these subscripts.
+def lowered(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> Callable[..., Any]:
+    """The array function (xp, *operands) of these subscripts, for operands of these shapes.
 
     Two operands of which one has an index of its own are a batched matrix product, which BLAS does best; where nothing
     is summed, broadcasting does; the rest is left to the array library.
     """
     terms, result = parse(subscripts)
-    if len(terms) != operands:
-        raise ValueError(f"einsum '{subscripts}': {len(terms)} terms, {operands} operands")
-    if operands == 1:
+    if len(terms) != len(shapes):
+        raise ValueError(f"einsum '{subscripts}': {len(terms)} terms, {len(shapes)} operands")
+    check_lengths(subscripts, shapes)
+    if len(terms) == 1:
         return lambda xp, x: xp.einsum(subscripts, x)
     x_term, y_term = terms
     batch = "".join(c for c in result if c in x_term and c in y_term)

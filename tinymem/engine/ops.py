@@ -452,7 +452,8 @@ def flip(x: Any, axis: int) -> Tensor:
 
 def roll(x: Any, shift: int, axis: int) -> Tensor:
     """x moved by `shift` places along `axis`, what falls off one end coming back at the other: out[i] = x[i - shift]."""
-    return _roll(x, shift=shift, axis=_axes(x, axis, "roll")[0])
+    place = _axes(x, axis, "roll")[0]
+    return _roll(x, shift=shift, axis=place) if shift else x
 
 
 def getitem(x: Any, index: Any) -> Tensor:
