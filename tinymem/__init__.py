@@ -6,6 +6,7 @@ Reading order: `engine/ops.py` (the table of derivatives), `equations/` (the sli
 
 from tinymem.engine.autograd import backward, grad, gradients
 from tinymem.engine.backend import BackendError, asarray, to_host, use
+from tinymem.engine.errors import OperandError
 from tinymem.engine.graph import no_grad
 from tinymem.engine.losses import bernoulli_loss, categorical_loss
 from tinymem.engine.ops import (
@@ -53,7 +54,7 @@ from tinymem.engine.ops import (
     transpose,
     where,
 )
-from tinymem.engine.primitive import OperandError, Primitive, primitive
+from tinymem.engine.primitive import Primitive, primitive
 from tinymem.engine.tensor import Tensor
 from tinymem.version import __version__
 

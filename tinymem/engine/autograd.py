@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinymem.engine.backend import asarray, namespace_of, xp_of
+from tinymem.engine.errors import OperandError
 from tinymem.engine.graph import Leaf, Node, is_recording, leaves, no_grad, walk_back
 from tinymem.engine.ops import sum_to
-from tinymem.engine.primitive import OperandError
 from tinymem.engine.tensor import Tensor, wrap
 
 

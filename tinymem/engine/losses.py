@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tinymem.engine.backend import HOST_TYPES
+from tinymem.engine.errors import OperandError
 from tinymem.engine.ops import log_softmax, softplus, take_along_axis
-from tinymem.engine.primitive import OperandError
 from tinymem.engine.tensor import Tensor
 
 

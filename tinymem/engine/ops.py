@@ -11,11 +11,13 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
+from tinymem.engine.arrays import add_at, grid, is_basic, put_into_zeros, roll_array, stable_logsumexp, stable_softmax, sum_array_to
+from tinymem.engine.backend import namespace_of
 from tinymem.engine.einsum import contract, einsum_vjp
-from tinymem.engine.primitive import OperandError, primitive
+from tinymem.engine.errors import OperandError
+from tinymem.engine.primitive import primitive
 from tinymem.engine.tensor import Tensor
 
 # fmt: off
@@ -130,17 +132,17 @@ _cumsum = primitive("cumsum(x; axis) = running sum", lambda xp, x, axis: xp.cums
 _cumprod = primitive("cumprod(x; axis) = running product", lambda xp, x, axis: xp.cumprod(x, axis=axis), saves="x",
     x=lambda g, out, x, axis: _cumprod_vjp(g, x, axis))
 
-_softmax = primitive("softmax(x; axis) = e^x / sum e^x", lambda xp, x, axis: _stable_softmax(xp, x, axis), saves="out",
+_softmax = primitive("softmax(x; axis) = e^x / sum e^x", lambda xp, x, axis: stable_softmax(xp, x, axis), saves="out",
     x=lambda g, out, x, axis: (g - (g * out).sum(axis, keepdims=True)) * out)
 
-_logsumexp = primitive("logsumexp(x; axis) = ln sum e^x", lambda xp, x, axis: _stable_logsumexp(xp, x, axis), saves="x out",
+_logsumexp = primitive("logsumexp(x; axis) = ln sum e^x", lambda xp, x, axis: stable_logsumexp(xp, x, axis), saves="x out",
     x=lambda g, out, x, axis: expand_dims(g, axis) * exp(x - expand_dims(out, axis)))
 
 # -- shapes: sum_to and broadcast_to are each other's gradients, and so are getitem and put --------------------------------
 _broadcast_to = primitive("broadcast_to(x; shape) = x repeated to shape", lambda xp, x, shape: xp.broadcast_to(x, shape),
     x=lambda g, out, x_shape, shape: sum_to(g, x_shape))
 
-_sum_to = primitive("sum_to(x; shape) = x summed to shape", lambda xp, x, shape: _sum_array_to(x, shape),
+_sum_to = primitive("sum_to(x; shape) = x summed to shape", lambda xp, x, shape: sum_array_to(x, shape),
     x=lambda g, out, x_shape, shape: broadcast_to(g, x_shape))
 
 _reshape = primitive("reshape(x; shape) = the same elements in another shape", lambda xp, x, shape: x.reshape(shape),
@@ -150,13 +152,13 @@ _transpose = primitive("transpose(x; axes) = axes in another order", lambda xp, 
     x=lambda g, out, x, axes: g.transpose([axes.index(i) for i in range(len(axes))]))
 
 _slice = primitive("slice(x; index) = x[index], index of slices and integers", lambda xp, x, index: x[index],
-    add_into=lambda total, g, index: _add_at(total, g, index),
+    add_into=lambda total, g, index: add_at(total, g, index),
     x=lambda g, out, shape, index: _put(g, index=index, shape=shape))
 
 _getitem = primitive("getitem(x; index) = x[index]", lambda xp, x, index: x[index],
     x=lambda g, out, shape, index: _put(g, index=index, shape=shape))
 
-_put = primitive("put(x; index, shape) = zeros of shape, with x added at index", lambda xp, x, index, shape: _put_into_zeros(xp, x, index, shape),
+_put = primitive("put(x; index, shape) = zeros of shape, with x added at index", lambda xp, x, index, shape: put_into_zeros(xp, x, index, shape),
     x=lambda g, out, x, index, shape: getitem(g, index))
 
 _take = primitive("take(x, index; axis) = x[..., index, ...], index an integer array", lambda xp, x, index, axis: xp.take(x, index, axis=axis),
@@ -164,7 +166,7 @@ _take = primitive("take(x, index; axis) = x[..., index, ...], index an integer a
     x=lambda g, out, shape, index, axis: _put_taken(g, index, axis=axis, shape=shape))
 
 _put_taken = primitive("put_taken(x, index; axis, shape) = zeros of shape, with x added at index along axis",
-    lambda xp, x, index, axis, shape: _put_into_zeros(xp, x, (slice(None),) * axis + (index,), shape), saves="index",
+    lambda xp, x, index, axis, shape: put_into_zeros(xp, x, (slice(None),) * axis + (index,), shape), saves="index",
     x=lambda g, out, x, index, axis, shape: _take(g, index, axis=axis))
 
 _take_along = primitive("take_along(x, index; axis) = x[i, index[i, j]] along axis",
@@ -172,10 +174,10 @@ _take_along = primitive("take_along(x, index; axis) = x[i, index[i, j]] along ax
     x=lambda g, out, shape, index, axis: _put_along(g, index, axis=axis, shape=shape))
 
 _put_along = primitive("put_along(x, index; axis, shape) = zeros of shape, with x added at index[i, j]",
-    lambda xp, x, index, axis, shape: _put_into_zeros(xp, x, _grid(xp, index, axis), shape), saves="index",
+    lambda xp, x, index, axis, shape: put_into_zeros(xp, x, grid(xp, index, axis), shape), saves="index",
     x=lambda g, out, x, index, axis, shape: _take_along(g, index, axis=axis))
 
-_roll = primitive("roll(x; shift, axis) = x[i - shift] along axis, circular", lambda xp, x, shift, axis: _roll_array(xp, x, shift, axis),
+_roll = primitive("roll(x; shift, axis) = x[i - shift] along axis, circular", lambda xp, x, shift, axis: roll_array(xp, x, shift, axis),
     x=lambda g, out, x, shift, axis: _roll(g, shift=-shift, axis=axis))
 
 _stack = primitive("stack(*parts; axis) = parts joined along a new axis",
@@ -187,64 +189,9 @@ _concatenate = primitive("concatenate(*parts; axis) = parts joined along axis", 
 # fmt: on
 
 
-# -- the shapes' helpers (array level, or in rows of the table) --------------------------------------------------------------
-@cache
-def _repeated_axes(larger: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes along which broadcasting from `shape` to `larger` repeats."""
-    extra = len(larger) - len(shape)
-    return tuple(i for i, n in enumerate(larger) if i < extra or (shape[i - extra] == 1 and n != 1))
-
-
-def _sum_array_to(x: Any, shape: tuple[int, ...]) -> Any:
-    extra = x.ndim - len(shape)
-    total = x.sum(axis=_repeated_axes(x.shape, shape), keepdims=True)
-    if total.shape[builtins.max(extra, 0) :] != shape:  # equally many elements is not enough: reshape would shuffle them in silence
-        raise OperandError(
-            f"sum_to: x has shape {tuple(x.shape)}, which broadcasting from {shape} never gives. "
-            "If x is a gradient, the VJP that computed it returned a wrong shape"
-        )
-    return total.reshape(shape)
-
-
-_BASIC = frozenset({slice, int, bool, type(None), type(...)})
-
-
-def _put_into_zeros(xp: Any, x: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    out = xp.zeros(shape, dtype=x.dtype)
-    if _is_basic(index):
-        out[index] = x  # a slice names no place twice
-    else:
-        xp.add.at(out, index, x)
-    return out
-
-
-def _is_basic(index: Any) -> bool:
-    return all(map(_BASIC.__contains__, map(type, index if type(index) is tuple else (index,))))  # types of parts that name no place twice
-
-
-def _grid(xp: Any, index: Any, axis: int) -> tuple[Any, ...]:
-    ranges = [xp.arange(n).reshape([-1 if i == k else 1 for k in range(index.ndim)]) for i, n in enumerate(index.shape)]
-    return tuple(index if i == axis else grid for i, grid in enumerate(ranges))
-
-
+# -- VJPs and attributes that take more than a line ---------------------------------------------------------------------------
 def _slice_along(x: Any, axis: int, start: int, length: int) -> Any:
     return _slice(x, index=(slice(None),) * axis + (slice(start, start + length),))
-
-
-def _add_at(total: Any, g: Any, index: Any) -> bool:
-    part = total[index]
-    if part.ndim:
-        part += g  # a view
-    else:
-        total[index] = part + g
-    return True
-
-
-def _roll_array(xp: Any, x: Any, shift: int, axis: int) -> Any:
-    n = x.shape[axis]
-    cut = -shift % n if n else 0
-    before = (slice(None),) * axis
-    return xp.concatenate((x[(*before, slice(cut, None))], x[(*before, slice(None, cut))]), axis=axis)
 
 
 def _log_or_zero(x: Any) -> Any:
@@ -266,28 +213,11 @@ def _cumprod_vjp(g: Any, x: Any, axis: int) -> Any:
     # d out_j / d x_i = the product of x_0 … x_j without x_i.  Never by dividing out_j / x_i: x_i may be 0.
     n = x.shape[axis]
     rows, columns = [[k == i for k in range(n)] for i in range(n)], [[j >= i for j in range(n)] for i in range(n)]
-    xp = _array_module(x)
+    xp = namespace_of(x.data if type(x) is Tensor else x)
     last = swapaxes(x, axis, -1)[..., None, :]  # (..., 1, k)
     without = cumprod(where(xp.asarray(rows), 1.0, last), -1)  # (..., i, j)
     pulled = sum(where(xp.asarray(columns), without, 0.0) * swapaxes(g, axis, -1)[..., None, :], -1)
     return swapaxes(pulled, axis, -1)
-
-
-def _array_module(x: Any) -> Any:
-    from tinymem.engine.backend import namespace_of
-
-    return namespace_of(x.data if type(x) is Tensor else x)
-
-
-def _stable_softmax(xp: Any, x: Any, axis: int) -> Any:
-    exponentials = xp.exp(x - x.max(axis=axis, keepdims=True))
-    exponentials /= exponentials.sum(axis=axis, keepdims=True)
-    return exponentials
-
-
-def _stable_logsumexp(xp: Any, x: Any, axis: int) -> Any:
-    top = x.max(axis=axis, keepdims=True)
-    return xp.log(xp.exp(x - top).sum(axis=axis)) + xp.squeeze(top, axis=axis)
 
 
 def _axes(x: Any, axis: Any, function: str) -> tuple[int, ...]:
@@ -465,7 +395,7 @@ def getitem(x: Any, index: Any) -> Tensor:
             index = tuple([part.data if type(part) is Tensor else part for part in index])
     elif not isinstance(index, (int, slice)) and getattr(index, "dtype", None) is not None and index.dtype.kind in "iu":
         return take(x, index, 0)
-    return (_slice if _is_basic(index) else _getitem)(x, index=index)
+    return (_slice if is_basic(index) else _getitem)(x, index=index)
 
 
 def take(x: Any, index: Any, axis: int) -> Tensor:

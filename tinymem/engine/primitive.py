@@ -14,13 +14,9 @@ from typing import Any
 import numpy
 
 from tinymem.engine.backend import HOST_TYPES, SCALAR_TYPES, xp_of
+from tinymem.engine.errors import OperandError
 from tinymem.engine.graph import Leaf, Node, is_recording
 from tinymem.engine.tensor import Tensor, wrap
-
-
-class OperandError(ValueError):
-    """Operands that do not fit an operation; the message names the operation, the operands, their shapes and a remedy."""
-
 
 Vjp = Callable[..., Any]
 
