@@ -17,17 +17,11 @@ import numpy
 
 from benchmarks.contestant import Arrays, Contestant, largest_difference
 from benchmarks.machine import cpu_seconds, interleaved, median_ratio
-from tinymem.models.ntm import NTMConfig
-from tinymem.tasks.algorithms import CopyTask, Episode
-from tinymem.training.loop import _collecting_rarely
+from benchmarks.ntm_copy_workload import BATCHES, CLIP, CONFIG, LENGTH, OPTIMISER, TASK, TOLERANCE
+from tinymem.tasks.algorithms import Episode
+from tinymem.training.loop import collecting_rarely
 from tinymem.training.objectives import bits_per_sequence
-from tinymem.training.optimisers import GravesRMSProp, apply_update, clip_elementwise
-
-TASK = CopyTask()
-CONFIG = NTMConfig(inputs=TASK.inputs, outputs=TASK.outputs, controller="lstm")
-OPTIMISER = GravesRMSProp()
-LENGTH, BATCHES, CLIP = 20, (1, 16), 10.0
-TOLERANCE = 1e-9  # float64; a wrong equation differs by far more, another order of summation by far less
+from tinymem.training.optimisers import apply_update, clip_elementwise
 
 Make = Callable[[Arrays, Episode, str], Contestant]
 
@@ -108,7 +102,7 @@ def measure(rounds: int) -> dict[str, Any]:
                 found = result["agreement"][f"{name}, batch {batch}"] = disagreement(make, parameters, episode)
                 if not max(found.values()) <= TOLERANCE:
                     raise SystemExit(f"{name}, batch {batch}: differs from tinymem in float64, so it is not timed: {found}")
-        with _collecting_rarely():  # the training loop's setting of the cycle collector, for all contestants alike
+        with collecting_rarely():  # the training loop's setting of the cycle collector, for all contestants alike
             steps = {name: make(parameters, episode, "float32").step for name, make in present.items()}
             first = {name: cpu_seconds(step) for name, step in steps.items()}
             times = interleaved(steps, rounds)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy
 
 from benchmarks.contestant import Arrays, Contestant
-from benchmarks.ntm_copy import CLIP, CONFIG, OPTIMISER
+from benchmarks.ntm_copy_workload import CLIP, CONFIG, OPTIMISER
 from tinymem.equations.ntm import LOG_EPSILON, NORM_EPSILON
 from tinymem.models.ntm import MEMORY_START
 from tinymem.tasks.algorithms import Episode

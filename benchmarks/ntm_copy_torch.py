@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks.contestant import Arrays, Contestant
-from benchmarks.ntm_copy import CLIP, CONFIG, OPTIMISER
+from benchmarks.ntm_copy_workload import CLIP, CONFIG, OPTIMISER
 from tinymem.equations.ntm import LOG_EPSILON, NORM_EPSILON
 from tinymem.models.ntm import MEMORY_START
 from tinymem.tasks.algorithms import Episode

@@ -18,7 +18,7 @@ import numpy
 from benchmarks.machine import median_ratio
 from tinymem.engine import ops
 from tinymem.engine.tensor import Tensor
-from tinymem.training.loop import _collecting_rarely
+from tinymem.training.loop import collecting_rarely
 
 LENGTH = 200  # operations in a chain
 WIDTH = 4  # M of the einsum's memory (B, N, M)
@@ -108,7 +108,7 @@ def _turn(library: Library, link: Link, operands: dict[str, Any], links: int, st
 def measure(rounds: int) -> dict[str, Any]:
     present, missing = libraries()
     rows = []
-    with _collecting_rarely():
+    with collecting_rarely():
         for name, (link, width) in LINKS.items():
             for shape in SHAPES:
                 cotangent = numpy.zeros(shape, "float32") if name.startswith("sum") else numpy.ones(shape, "float32")

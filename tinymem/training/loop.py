@@ -88,7 +88,7 @@ def train(
     clip = clip_elementwise if schedule.clip_by == "element" else clip_by_norm
     parameters = model.parameters()
     bar = _progress_bar(schedule.updates, run.update, progress)
-    with _stop_on_interrupt() as stop_requested, _collecting_rarely():
+    with _stop_on_interrupt() as stop_requested, collecting_rarely():
         while run.update < schedule.updates:
             started = time.process_time()
             for parameter in parameters.values():
@@ -220,7 +220,7 @@ def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _collecting_rarely() -> Iterator[None]:
+def collecting_rarely() -> Iterator[None]:
     """A tape is many thousand objects without a cycle: Python's cycle collector costs 10 % of a step and finds nothing."""
     thresholds = gc.get_threshold()
     gc.collect()
