@@ -54,8 +54,8 @@ def rows(*values):
 
 # %%
 memory = rows([1.0, 0.0], [0.0, 1.0], [4.0, 4.0])  # (1, N=3, M=2)
-print("one-hot:", ntm.read(memory, rows(0.0, 0.0, 1.0)).data)
-print("blurred:", ntm.read(memory, rows(0.5, 0.5, 0.0)).data)
+print("r_t, one-hot:", ntm.read(memory, rows(0.0, 0.0, 1.0)).data)
+print("r_t, blurred:", ntm.read(memory, rows(0.5, 0.5, 0.0)).data)
 
 # %% [markdown]
 # ## 2. Writing: erase, then add
@@ -67,8 +67,9 @@ print("blurred:", ntm.read(memory, rows(0.5, 0.5, 0.0)).data)
 # %%
 here, wipe_first_column = rows(0.0, 0.0, 1.0), rows(1.0, 0.0)
 erased = ntm.erase(memory, here, wipe_first_column)
-print(erased.data[0])
-print(ntm.add(erased, here, rows(7.0, 0.0)).data[0])
+print("before\n", memory.data[0])
+print("erased\n", erased.data[0])
+print("added\n", ntm.add(erased, here, rows(7.0, 0.0)).data[0])
 
 # %% [markdown]
 # **Two errors of the slide "Input / Output".** It gives $e_t, a_t, k_t$ (and $i_t, r_t$) as vectors of length N, and the shift
@@ -80,7 +81,7 @@ print(ntm.add(erased, here, rows(7.0, 0.0)).data[0])
 try:
     ntm.erase(memory, here, rows(1.0, 0.0, 0.0))  # an erase vector of length N
 except ValueError as error:
-    print(error)
+    print("refused:", error)
 
 # %% [markdown]
 # ## 3. Addressing by content

@@ -6,6 +6,7 @@ No traceback reaches a user without --debug.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"tinymem {__version__}")
         return 0
     debug = "--debug" in given
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console that lacks γ or ── shows ? instead of failing
     try:
         tyro.extras.subcommand_cli_from_dict(
             {"lesson": lesson, "doctor": doctor},

@@ -71,7 +71,9 @@ def find_lesson(name: str) -> Path:
 
 def lesson_title(path: Path) -> str:
     """The first heading of a lesson script."""
-    return next((line.removeprefix("# # ").strip() for line in path.read_text().splitlines() if line.startswith("# # ")), path.stem)
+    return next(
+        (line.removeprefix("# # ").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# # ")), path.stem
+    )
 
 
 @dataclass(frozen=True)
@@ -207,16 +209,32 @@ def _options_of_script() -> Options:
     return Options()
 
 
-def run_lesson(name: str, options: Options) -> None:
-    """Run one lesson from top to bottom."""
-    import runpy
+def cells(script: str) -> list[tuple[str, int, str]]:
+    """A percent script as (kind, number of its first line, text) for each cell: kind is "markdown" or "code"."""
+    found: list[tuple[str, int, list[str]]] = []
+    for number, line in enumerate(script.splitlines()):
+        if line.startswith("# %%"):
+            found.append(("markdown" if "[markdown]" in line else "code", number + 1, []))
+        elif found:
+            found[-1][2].append(line)
+    return [(kind, start, "\n".join(lines)) for kind, start, lines in found]
 
+
+def run_lesson(name: str, options: Options) -> None:
+    """Run one lesson from top to bottom, cell by cell, under the headings of its text."""
     from tinymem.engine.backend import use
 
     path = find_lesson(name)
+    names: dict[str, Any] = {"__name__": "tinymem_lesson", "__file__": str(path)}
     with use(options.backend):
         token = _options.set(options)
         try:
-            runpy.run_path(str(path), run_name="tinymem_lesson")
+            for kind, start, text in cells(path.read_text(encoding="utf-8")):
+                if kind == "markdown":
+                    for line in text.splitlines():
+                        if line.startswith(("# # ", "# ## ", "# ### ")):
+                            print(f"\n── {line.lstrip('# ')} ──", flush=True)
+                else:
+                    exec(compile("\n" * start + text, str(path), "exec"), names)  # the lesson is ours; lines keep their numbers
         finally:
             _options.reset(token)
