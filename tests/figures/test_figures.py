@@ -290,12 +290,12 @@ def test_learning_curves_draw_seeds_median_and_the_paper():
     linear, logarithmic = figure.axes
     for axes, floor in ((linear, 0.0), (logarithmic, 0.01)):
         thin = lines(axes, "_one seed")
-        assert len(thin) == 3
-        for line, points in zip(thin, runs, strict=True):
+        assert len(thin) == (3 if axes is logarithmic else 0)  # relapses of single runs would hatch the linear panel
+        for line, points in zip(thin, runs, strict=False):
             assert list(line.get_ydata()) == list(numpy.maximum(points[:, 1], floor))
         (bold,) = lines(axes, "NTM-FF, median of 3 seeds")
         assert bold.get_xydata() == pytest.approx(numpy.array([[1, 70], [2, 5], [4, 0.5]]))
-        assert bold.get_linewidth() > 2 * thin[0].get_linewidth()
+        assert all(bold.get_linewidth() > 2 * line.get_linewidth() for line in thin)
         (theirs,) = lines(axes, f"NTM-FF, {PAPER}")
         assert list(theirs.get_ydata()) == [9.0, floor]
         assert theirs.get_linestyle() == "--"

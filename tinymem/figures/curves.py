@@ -30,7 +30,7 @@ def learning_curves(
 ) -> Figure:
     """Graves et al. 2014, Fig. 3 (and 7, 10, 13, 18): bits per sequence against thousands of sequences, two panels.
 
-    runs {system: one array (n, 2) a seed}: thin lines and their bold median, over the stretch that all seeds cover;
+    runs {system: one array (n, 2) a seed}: thin lines (right only) and their bold median, over the stretch that all seeds cover;
     paper {system: (n, 2)} from `paper_curves`: dashed, behind.  Left the paper's linear axis 0 … top, from the decade in
     which the first curve enters it; right everything on a logarithmic axis, with 0.01 bits and less at the bottom.  Both x
     axes are logarithmic: our runs end where the paper's begin.  chance: the loss of an ignorant model, dotted, right.
@@ -55,7 +55,7 @@ def learning_curves(
                 heights = points[:, 1] if floor is None else numpy.maximum(points[:, 1], floor)
                 axes.plot(points[:, 0], heights, "--", color=colour_of(system), linewidth=1.5, zorder=2, label=f"{system}, {PAPER}")
             if system in ours:
-                draw_runs(axes, ours[system], colour_of(system), _seeds(system, len(ours[system])), floor=floor)
+                draw_runs(axes, ours[system], colour_of(system), _seeds(system, len(ours[system])), floor=floor, each=axes is logarithmic)
     everything = [*theirs.values(), *(run for several in ours.values() for run in several)]
     entered = min((float(points[points[:, 1] <= top, 0].min(initial=math.inf)) for points in everything), default=math.inf)
     linear.set_xlim(left=10 ** math.floor(math.log10(min(entered, *(float(points[-1, 0]) for points in everything)))))

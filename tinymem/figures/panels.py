@@ -93,13 +93,13 @@ def median_run(runs: Sequence[Array]) -> Array:
     ).reshape(-1, 2)
 
 
-def draw_runs(axes: Axes, runs: Sequence[Array], colour: str, label: str, *, floor: float | None = None) -> None:
-    """One thin line a run, their median bold; values below the floor are drawn on it (a logarithmic axis has no 0)."""
+def draw_runs(axes: Axes, runs: Sequence[Array], colour: str, label: str, *, floor: float | None = None, each: bool = True) -> None:
+    """One thin line a run (unless `each` is off), their median bold; values below the floor are drawn on it (a logarithm has no 0)."""
 
     def lifted(values: Array) -> Array:
         return values if floor is None else numpy.maximum(values, floor)
 
-    for run in runs:
+    for run in runs if each else ():
         axes.plot(run[:, 0], lifted(run[:, 1]), color=colour, linewidth=0.8, alpha=0.35, zorder=3, label="_one seed")
     middle = median_run(runs)
     axes.plot(middle[:, 0], lifted(middle[:, 1]), color=colour, zorder=4, label=label)
