@@ -26,6 +26,8 @@ from tinymem.equations import ntm
 from tinymem.figures import ntm as figures
 from tinymem.figures import paper_curves
 from tinymem.lesson import Lesson
+
+# %%
 from tinymem.models.lstm import LSTMConfig
 from tinymem.models.ntm import NTMConfig
 from tinymem.models.sequence import trace
@@ -156,7 +158,8 @@ print("targets\n", episode.targets[:, 0].astype(int))
 # *initial weightings that start on location 0* (section 10 shows why).
 #
 # The optimiser is the paper's: RMSProp in the form of Graves 2013, one sequence an update, gradients clipped to ±10. The
-# LSTM baseline gets 16 sequences an update and Adam, to get further in the time of a lesson.
+# LSTM baseline gets 16 sequences an update and Adam, to get further in the time of a lesson. (Our NTMs are a little
+# smaller than the paper's: it does not say which initial states are learned, nor how far a head may shift.)
 
 # %%
 if lesson.quick:  # the same experiment, small enough for two minutes: 4 bits, up to 5 vectors, 20 locations
@@ -164,7 +167,9 @@ if lesson.quick:  # the same experiment, small enough for two minutes: 4 bits, u
     machine = {"inputs": task.inputs, "outputs": task.outputs, "hidden": 40, "locations": 20, "width": 8}
     systems = {"NTM-FF": (NTMConfig(**machine), GravesRMSProp(3e-4), Schedule(2000))}
     seeds = (0, 1)
-else:
+
+# %%
+if not lesson.quick:  # the paper's sizes
     machine = {"inputs": task.inputs, "outputs": task.outputs}
     systems = {
         "NTM-FF": (NTMConfig(**machine), GravesRMSProp(1e-4), Schedule(20_000)),
@@ -172,6 +177,8 @@ else:
         "LSTM": (LSTMConfig(**machine, hidden=256, layers=3), Adam(1e-3), Schedule(12_000, batch=16)),
     }
     seeds = (0, 1, 2)
+
+# %%
 in_paper = {} if lesson.quick else {"NTM-FF": 17_162, "NTM-LSTM": 67_561, "LSTM": 1_352_969}  # Tables 1 to 3
 for name, (config, _, _) in systems.items():
     count = config.build(np.random.default_rng(0)).count_parameters()
@@ -193,6 +200,7 @@ for run in lesson.runs(experiments):
     runs[next(name for name in systems if run.experiment.name == f"copy-{name.lower()}")].append(run)
 
 
+# %%
 def curve(run):
     """(thousand sequences, bits per sequence) of each window of a run's log."""
     return np.array([(line["sequences"] / 1000, line["loss"]) for line in run.history])
@@ -209,15 +217,15 @@ for name, of in runs.items():
     for run in of:
         until, seed = run.sequences_until(0.1), run.experiment.seed
         lesson.row(f"{name}: sequences until < 0.1 bit", until, "sequences", in_paper.get(name), "Fig. 3", seed, 1)
-    lesson.row(f"{name}: loss at the end", float(np.mean([run.history[-1]["loss"] for run in of])), "bits per sequence", n=len(of))
+        lesson.row(f"{name}: loss at the end", run.history[-1]["loss"], "bits per sequence", seed=seed, n=1)
 ff = runs["NTM-FF"]
 in_time = sum(run.sequences_until(0.1) <= 20_000 for run in ff)
 lesson.row("NTM-FF: seeds below 0.1 bit within 20k sequences", in_time, f"of {len(ff)} seeds", n=len(ff))
 
 # %% [markdown]
 # **What you see.** The machines with a memory find the algorithm suddenly: a plateau, a fall, some relapses, and then no
-# error at all. The LSTM only gets better bit by bit. And not every run arrives: of the three shipped runs with an LSTM
-# controller, seed 1 had fallen back to guessing when its 20,000 sequences were over. Papers rarely show such runs.
+# error at all. The LSTM only gets better bit by bit. And not every run arrives in time: of the three shipped runs with an
+# LSTM controller, seed 1 was still on its way down, at 46 bits, when its 20,000 sequences were over.
 #
 # The parameters used from here on are those that did best on *validation* sequences; test sequences chose nothing.
 
@@ -234,20 +242,20 @@ for name, of in runs.items():
     for run in of:
         rng = np.random.default_rng([1, run.experiment.seed])  # test sequences: a stream of their own
         for length in lengths:
-            tested[name, run.experiment.seed, length] = wrong_bits(run.model, task.batch(rng, 20, length))
+            tested[name, run.experiment.seed, length] = wrong_bits(run.model, task.batch(rng, 100, length))
 points = [(name, length, *counts) for (name, _, length), counts in tested.items()]
 lesson.show(figures.wrong_bits_by_length(points, trained=(task.shortest, task.longest)), "wrong-bits-by-length")
 
-shown = "Figs. 4, 5 (no number)"
-for name, of in runs.items():
-    for seed in [run.experiment.seed for run in of]:
-        wrong, asked = np.sum([tested[name, seed, length] for length in lengths[:-1]], axis=0).tolist()
-        lesson.row(f"{name}: wrong bits at lengths {lengths[0]} to {lengths[-2]}", wrong, f"of {asked} bits", None, shown, seed, 80)
-        for length in (lengths[2], lengths[-1]):
-            wrong, asked = tested[name, seed, length]
-            lesson.row(f"{name}: wrong bits at length {length}", 100 * wrong / asked, "%", None, shown, seed, 20)
-wrong, asked = np.sum([tested["NTM-FF", run.experiment.seed, lengths[-1]] for run in ff], axis=0).tolist()
-lesson.row(f"NTM-FF: wrong bits at length {lengths[-1]}, all seeds", 100 * wrong / asked, "%", None, shown, None, 20 * len(ff))
+# %%
+short, long, longest = lengths[:2], lengths[2:4], lengths[4]
+for name, seed in dict.fromkeys((name, seed) for name, seed, _ in tested):
+    for these in (short, long, (longest,)):
+        wrong, asked = np.sum([tested[name, seed, length] for length in these], axis=0).tolist()
+        label = f"{name}: wrong bits at {' and '.join(map(str, these))} vectors"
+        lesson.row(label, 100 * wrong / asked, "%", None, "Figs. 4, 5 (no number)", seed, 100 * len(these))
+shares = [tested["NTM-FF", run.experiment.seed, longest] for run in ff]
+good = sum(wrong <= 0.02 * asked for wrong, asked in shares)
+lesson.row(f"NTM-FF: seeds with at most 2 % wrong at {longest} vectors", good, f"of {len(ff)} seeds", n=len(ff))
 
 
 # %%
@@ -278,6 +286,8 @@ example = task.batch(np.random.default_rng(7), 1, length)
 seen = trace(machine_shown, tm.Tensor(example.inputs))
 head = {name: values[:, 0, 0] for name, values in seen.items() if name.startswith(("read_", "write_"))}
 visited = head["write_weighting"][:length].argmax(1)
+
+# %%
 picture = figures.memory_use(
     inputs=seen["input"][:, 0],
     outputs=predicted_bits(machine_shown, example)[:, 0] * example.mask,
@@ -326,6 +336,8 @@ stages = {
     "shifted": shifted,
     "sharpened": ntm.sharpen(shifted, told["sharpening"]),
 }
+
+# %%
 title = f"Addressing: the read head at step {t}, in the middle of its answer"
 drawn, parameters = ({name: tm.to_host(value)[0] for name, value in of.items()} for of in (stages, told))
 lesson.show(figures.flow_diagram(drawn, parameters, title), "flow-diagram")

@@ -10,7 +10,7 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -23,7 +23,7 @@ def lesson(
     name: Annotated[str, tyro.conf.Positional],
     train: bool = False,
     quick: bool = False,
-    backend: str = "numpy",
+    backend: Literal["numpy", "cupy"] = "numpy",
     out: Path = Path("tinymem-out"),
     debug: bool = False,
 ) -> None:

@@ -14,12 +14,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from tinymem.engine.backend import use
 from tinymem.training.checkpoints import write_atomically
 from tinymem.training.experiment import Experiment, load_trained
-from tinymem.training.loop import BEST
-from tinymem.training.sweep import read_log, sweep
+from tinymem.training.runfolder import BEST, read_log
+from tinymem.training.sweep import sweep
 from tinymem.version import __version__
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Options:
     """train every model of the lesson from its seed, instead of evaluating the shipped checkpoints"""
     quick: bool = False
     """a small real training run of under two minutes, instead of the shipped checkpoints"""
-    backend: str = "numpy"
+    backend: Literal["numpy", "cupy"] = "numpy"
     """numpy or cupy"""
     out: Path = Path("tinymem-out")
     """folder for figures, results.json and runs"""
@@ -205,7 +206,9 @@ def _options_of_script() -> Options:
     if Path(sys.argv[0]).resolve() in {path.resolve() for path in lesson_files().values()}:
         import tyro
 
-        return tyro.cli(Options, config=(tyro.conf.FlagCreatePairsOff,))
+        options = tyro.cli(Options, config=(tyro.conf.FlagCreatePairsOff,))
+        use(options.backend).__enter__()  # for the rest of the script
+        return options
     return Options()
 
 
@@ -222,8 +225,6 @@ def cells(script: str) -> list[tuple[str, int, str]]:
 
 def run_lesson(name: str, options: Options) -> None:
     """Run one lesson from top to bottom, cell by cell, under the headings of its text."""
-    from tinymem.engine.backend import use
-
     path = find_lesson(name)
     names: dict[str, Any] = {"__name__": "tinymem_lesson", "__file__": str(path)}
     with use(options.backend):

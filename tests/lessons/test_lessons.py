@@ -30,8 +30,10 @@ def test_a_lesson_runs_from_an_empty_folder_and_repeats_its_published_numbers(na
     published = json.loads((checkpoints(name) / "results.json").read_text())
     assert [row["name"] for row in results["rows"]] == [row["name"] for row in published["rows"]]
     for row, known in zip(results["rows"], published["rows"], strict=True):
-        if isinstance(known["value"], float):
-            assert math.isclose(row["value"], known["value"], rel_tol=0.02, abs_tol=0.1), row  # another BLAS may round a bit the other way
+        if row["unit"] == "%":  # counted bits: another BLAS may round one the other way
+            assert math.isclose(row["value"], known["value"], abs_tol=0.5), row
+        elif isinstance(known["value"], float):
+            assert math.isclose(row["value"], known["value"], rel_tol=0.02), row
         else:
             assert row["value"] == known["value"], row
     figures = sorted(path.stem for path in folder.glob("*.png"))
@@ -62,13 +64,43 @@ def test_a_lesson_is_a_percent_script_with_a_title(name):
     assert all(cell.strip() for cell in code_cells)
 
 
+def test_ntm_copy_keeps_what_was_asked_of_it():
+    rows = json.loads((checkpoints("ntm-copy") / "results.json").read_text())["rows"]
+
+    def values(name):
+        found = [row["value"] for row in rows if row["name"] == name]
+        assert found, name
+        return found
+
+    assert values("NTM-FF: seeds below 0.1 bit within 20k sequences")[0] >= 2
+    assert values("NTM-FF: wrong bits at 10 and 20 vectors") == values("NTM-FF: wrong bits at 30 and 50 vectors") == [0.0] * 3
+    assert values("NTM-FF: seeds with at most 2 % wrong at 120 vectors")[0] >= 2
+    assert values("NTM-FF: mean largest write weighting, writing")[0] > 0.9
+    assert values("LSTM: wrong bits at 30 and 50 vectors")[0] > 20
+    assert values("LSTM: wrong bits at 10 and 20 vectors")[0] < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_runs_where_only_the_device_is_allowed(name, tmp_path, monkeypatch):
+    from tinymem import lesson
+    from tinymem.engine.backend import use
+    from tinymem.testing import strict
+
+    monkeypatch.setattr(lesson, "use", lambda _: use(strict.namespace))
+    lesson.run_lesson(name, lesson.Options(out=tmp_path))
+    assert (tmp_path / name / "results.json").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", LESSONS)
 def test_quick_mode_visibly_learns(name, tmp_path):
     done = subprocess.run([sys.executable, "-m", "tinymem.cli", "lesson", name, "--quick"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for metrics in (tmp_path / "tinymem-out" / name / "runs").glob("*-seed*/metrics.jsonl"):
+    logs = list((tmp_path / "tinymem-out" / name / "runs").glob("*-seed*/metrics.jsonl"))
+    assert logs
+    for metrics in logs:
         losses = [json.loads(line)["loss"] for line in metrics.read_text().splitlines()]
         if "uniform" not in metrics.parent.name:
             assert losses[-1] < 0.1 * losses[0]

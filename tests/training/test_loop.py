@@ -11,11 +11,12 @@ from tiny import NTM, SHORT, TASK, experiment
 
 import tinymem as tm
 from tinymem.models.lstm import LSTMConfig
-from tinymem.training.checkpoints import CheckpointError, load_checkpoint
+from tinymem.training.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from tinymem.training.experiment import load_trained, run_experiment
-from tinymem.training.loop import BEST, LAST, METRICS, NonFiniteError, Schedule, Stopped, train
+from tinymem.training.loop import NonFiniteError, Schedule, Stopped, train
 from tinymem.training.objectives import bits_per_sequence, wrong_bits
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
+from tinymem.training.runfolder import BEST, LAST, METRICS, locked, read_log
 
 
 def everything(folder):
@@ -155,3 +156,27 @@ def test_training_under_the_strict_device_equals_numpy(tmp_path):
     with tm.use(strict.namespace):
         device = run_experiment(experiment(schedule=dataclasses.replace(SHORT, updates=4)), tmp_path / "strict", progress=False)
     assert [line["loss"] for line in device] == pytest.approx([line["loss"] for line in plain], rel=1e-5)
+
+
+def test_one_folder_has_one_writer(tmp_path):
+    with locked(tmp_path), pytest.raises(CheckpointError, match="another process is training here"):
+        run_experiment(experiment(), tmp_path, progress=False)
+    assert len(run_experiment(experiment(), tmp_path, progress=False)) == 3
+
+
+def test_a_torn_last_line_of_the_log_does_not_stop_a_run(tmp_path):
+    whole = run_experiment(experiment(), tmp_path, progress=False)
+    with open(tmp_path / METRICS, "a") as file:
+        file.write('{"update": 99, "lo')
+    assert read_log(tmp_path) == whole
+    assert run_experiment(experiment(), tmp_path, progress=False) == whole
+    assert len((tmp_path / METRICS).read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("missing", ["slot/out.b/mean", "parameter/out.b"])
+def test_an_incomplete_state_is_refused(tmp_path, missing):
+    run_experiment(experiment(), tmp_path, progress=False)
+    arrays, note = load_checkpoint(tmp_path / LAST)
+    save_checkpoint(tmp_path / LAST, {name: a for name, a in arrays.items() if name != missing}, note)
+    with pytest.raises(CheckpointError, match="no complete state of a run"):
+        run_experiment(experiment(), tmp_path, progress=False)

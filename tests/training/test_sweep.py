@@ -6,9 +6,10 @@ import pytest
 from tiny import experiment
 
 from tinymem.training.configs import ConfigError, dumps, from_plain, to_plain
-from tinymem.training.experiment import run_experiment
-from tinymem.training.loop import LAST
-from tinymem.training.sweep import RunFailed, read_log, sweep
+from tinymem.training.experiment import load_trained, run_experiment
+from tinymem.training.runfolder import BEST, LAST, METRICS, read_log
+from tinymem.training.ship import ship
+from tinymem.training.sweep import RunFailed, sweep
 
 
 def test_a_process_trains_exactly_as_this_one(tmp_path, capsys):
@@ -26,6 +27,20 @@ def test_a_failing_run_is_named_and_the_others_finish(tmp_path):
     with pytest.raises(RunFailed, match=rf"run {bad.folder}: CheckpointError: .*not a readable checkpoint"):
         sweep([bad, good], tmp_path, processes=1, progress=False)
     assert len(read_log(tmp_path / good.folder)) == 3
+
+
+def test_only_finished_runs_are_shipped(tmp_path):
+    (folder,) = sweep([experiment()], tmp_path / "runs", progress=False)
+    (shipped,) = ship(tmp_path / "runs", tmp_path / "checkpoints")
+    assert sorted(path.name for path in shipped.iterdir()) == ["best.safetensors", "experiment.json", "metrics.jsonl"]
+    model, made_by, _ = load_trained(shipped / BEST)
+    assert made_by == experiment()
+    assert not any("slot" in name for name in model.parameters())
+    log = (folder / METRICS).read_text().splitlines(keepends=True)
+    (folder / METRICS).write_text("".join(log[:-1]))
+    with pytest.raises(ValueError, match="this run is not finished"):
+        ship(tmp_path / "runs", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
 
 
 def test_folders_follow_the_configuration():

@@ -26,7 +26,7 @@ def sum_array_to(x: Any, shape: tuple[int, ...]) -> Any:
     return total.reshape(shape)
 
 
-BASIC = frozenset({slice, int, bool, type(None), type(...)})
+BASIC = frozenset({slice, int, type(None), type(...)})  # not bool: x[True] is a copy
 
 
 def put_into_zeros(xp: Any, x: Any, index: Any, shape: tuple[int, ...]) -> Any:
@@ -47,13 +47,12 @@ def grid(xp: Any, index: Any, axis: int) -> tuple[Any, ...]:
     return tuple(index if i == axis else grid for i, grid in enumerate(ranges))
 
 
-def add_at(total: Any, g: Any, index: Any) -> bool:
+def add_at(total: Any, g: Any, index: Any) -> None:
     part = total[index]
     if part.ndim:
         part += g  # a view
     else:
         total[index] = part + g
-    return True
 
 
 def roll_array(xp: Any, x: Any, shift: int, axis: int) -> Any:
@@ -71,4 +70,5 @@ def stable_softmax(xp: Any, x: Any, axis: int) -> Any:
 
 def stable_logsumexp(xp: Any, x: Any, axis: int) -> Any:
     top = x.max(axis=axis, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, 0)  # all -inf, as under a mask: the sum is 0 and its logarithm -inf, not NaN
     return xp.log(xp.exp(x - top).sum(axis=axis)) + xp.squeeze(top, axis=axis)

@@ -44,6 +44,8 @@ def backward(output: Tensor, cotangent: Any = None) -> None:
     found, summed_here = walk_back(output.node, g.data, sum_to)
     for leaf, gradient in found.items():
         assert isinstance(leaf, Leaf)
+        if gradient.dtype != leaf.dtype:  # a float64 constant in a float32 model must not make its parameters float64
+            gradient = (gradient.real if leaf.dtype.kind == "f" else gradient).astype(leaf.dtype)
         if leaf.grad is not None:
             leaf.grad = leaf.grad + gradient
         elif leaf in summed_here:
@@ -100,6 +102,9 @@ def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable
         output = f(*given, **keywords)
         fresh = {given[p].node for p in positions if given[p] is not arguments[p]}
         node = getattr(output, "node", None)
+        if node is None and isinstance(output, Tensor) and is_recording():  # does not depend on them
+            zeros = [Tensor(argument.data * 0) for argument in (given[p] for p in positions)]
+            return zeros[0] if isinstance(argnums, int) else tuple(zeros)
         again = is_recording() and node is not None and not leaves(node) <= fresh  # somebody outside may differentiate the gradient
         found = gradients(output, [given[p] for p in positions], create_graph=again)
         return found[0] if isinstance(argnums, int) else tuple(found)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy
@@ -98,7 +99,7 @@ HOST_TYPES = SCALAR_TYPES | {numpy.ndarray} | {numpy.dtype(code).type for code i
 def namespace_of(array: Array) -> Namespace:
     """The array module one array belongs to."""
     kind = type(array)
-    if kind is numpy.ndarray or issubclass(kind, numpy.generic):
+    if issubclass(kind, (numpy.ndarray, numpy.generic)):
         return numpy
     own = getattr(kind, "tinymem_namespace", None)  # the strict double says its own
     if own is not None:
@@ -106,6 +107,22 @@ def namespace_of(array: Array) -> Namespace:
     if kind.__module__.partition(".")[0] == "cupy":
         return sys.modules["cupy"]
     raise TypeError(f"expected an array of NumPy or CuPy, got {kind.__module__}.{kind.__qualname__}; wrap it: tinymem.Tensor(value)")
+
+
+def is_device(value: Any) -> bool:
+    """Is this an array that lives on a device: of CuPy, or the strict double's?"""
+    kind = type(value)
+    return hasattr(kind, "tinymem_namespace") or kind.__module__.partition(".")[0] == "cupy"
+
+
+@cache
+def _smallest(dtype: Any) -> float:
+    return float(numpy.finfo(dtype).tiny)
+
+
+def representable(value: float, like: Array) -> float:
+    """`value`, or the smallest normal number of `like`'s dtype if that is larger: an ε that does not vanish in float16."""
+    return max(value, _smallest(like.dtype))
 
 
 def xp_of(*operands: Array, function: str = "this operation", names: tuple[str, ...] = ()) -> Namespace:

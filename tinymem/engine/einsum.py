@@ -35,8 +35,10 @@ def contract(xp: Any, *operands: Any, subscripts: str) -> Any:
 def check_lengths(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> None:
     """ValueError unless every index has one length: an axis of 1 beside a longer one would be repeated without a word."""
     lengths: dict[str, int] = {}
-    for term, shape in zip(parse(subscripts)[0], shapes, strict=False):
-        for index, length in zip(term, shape, strict=False):
+    for term, shape in zip(parse(subscripts)[0], shapes, strict=True):
+        if len(term) != len(shape):
+            raise ValueError(f"einsum '{subscripts}': '{term}' names {len(term)} axes, its operand has shape {shape}")
+        for index, length in zip(term, shape, strict=True):
             if lengths.setdefault(index, length) != length:
                 raise ValueError(f"einsum '{subscripts}': index {index} is {lengths[index]} and {length}")
 

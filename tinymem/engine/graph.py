@@ -33,10 +33,11 @@ def no_grad() -> Iterator[None]:
 class Leaf:
     """A tensor the user asked gradients for: where a walk back ends, and the only place that keeps a gradient."""
 
-    __slots__ = ("grad",)
+    __slots__ = ("dtype", "grad")
     parents = ()
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype  # of the tensor, and so of its gradient, whatever it was computed with
         self.grad: Array | None = None
 
 
@@ -133,8 +134,8 @@ def walk_back(
             if type(shape) is not tuple:
                 shape = shape.shape
             still = awaited.get(parent)
-            if still is not None and primitive.add_into and wrap is None and _add_into(sums, summed_here, node, parent, g, shape):
-                pass
+            if still is not None and shape and primitive.add_into is not None and wrap is None:
+                _add_into(sums, summed_here, node, parent, g, shape)
             else:
                 if each is None:
                     gradient = vjps[position](g, output, *saved, **attributes)  # type: ignore[misc]
@@ -161,7 +162,7 @@ def walk_back(
     return kept, summed_here
 
 
-def _add_into(sums: dict[Any, Any], summed_here: set[Any], node: Node, parent: Node | Leaf, g: Array, shape: tuple[int, ...]) -> bool:
+def _add_into(sums: dict[Any, Any], summed_here: set[Any], node: Node, parent: Node | Leaf, g: Array, shape: tuple[int, ...]) -> None:
     """Add the cotangent of a slice to that part of its operand's: without an array of the operand's size for each slice."""
     total = sums.get(parent)
     if total is None:
@@ -169,8 +170,6 @@ def _add_into(sums: dict[Any, Any], summed_here: set[Any], node: Node, parent: N
     elif parent not in summed_here:
         total = total + 0  # a copy of our own
     assert node.primitive.add_into is not None
-    if not node.primitive.add_into(total, g, **node.attributes):
-        return False
+    node.primitive.add_into(total, g, **node.attributes)
     sums[parent] = total
     summed_here.add(parent)
-    return True

@@ -25,6 +25,9 @@ def categorical_loss(logits: Any, classes: Any) -> Tensor:
 
     Classes on the host are checked; on a device that would mean to wait for it, and CuPy wraps a wrong one: check before moving.
     """
+    classes = classes.data if type(classes) is Tensor else classes
+    if not hasattr(classes, "dtype"):
+        raise TypeError(f"categorical_loss: classes must be an array of integers, got {type(classes).__name__}; write numpy.array(classes)")
     if tuple(logits.shape[:-1]) != tuple(classes.shape) or classes.dtype.kind not in "iu":
         raise OperandError(
             f"categorical_loss: classes must be integers of shape {tuple(logits.shape[:-1])} for logits {tuple(logits.shape)}, "

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 from tinymem.engine.arrays import add_at, grid, is_basic, put_into_zeros, roll_array, stable_logsumexp, stable_softmax, sum_array_to
-from tinymem.engine.backend import namespace_of
+from tinymem.engine.backend import SCALAR_TYPES, namespace_of
 from tinymem.engine.einsum import contract, einsum_vjp
 from tinymem.engine.errors import OperandError
 from tinymem.engine.primitive import primitive
@@ -42,7 +43,7 @@ negative = primitive("negative(x) = -x", lambda xp, x: -x,
     x=lambda g, out, x: -g)
 
 power = primitive("power(x, y) = x^y", lambda xp, x, y: x ** y, saves="x y out",
-    x=lambda g, out, x, y: g * y * x ** (y - 1),
+    x=lambda g, out, x, y: g * _power_slope(x, y),
     y=lambda g, out, x, y: g * out * _log_or_zero(x))  # 0^y stays 0: no gradient, and no log 0
 
 # -- elementwise functions -----------------------------------------------------------------------------------------------
@@ -200,6 +201,14 @@ def _log_or_zero(x: Any) -> Any:
     return log(where(equal(x, 0), 1, x))
 
 
+def _power_slope(x: Any, y: Any) -> Any:
+    # y x^(y-1), and 0 where y is 0: not 0 times 0^-1
+    if type(y) in SCALAR_TYPES:
+        return y * x ** (y - 1) if y else x * 0
+    nonzero = not_equal(y, 0)
+    return where(nonzero, y * x ** where(nonzero, y - 1, 1), 0)
+
+
 def _with_axes(g: Any, shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Any:
     return g if keepdims else g.reshape(tuple(1 if i in axis else n for i, n in enumerate(shape)))
 
@@ -211,6 +220,8 @@ def _share_among_winners(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdi
 
 def _cumprod_vjp(g: Any, x: Any, axis: int) -> Any:
     # d out_j / d x_i = the product of x_0 … x_j without x_i.  Never by dividing out_j / x_i: x_i may be 0.
+    if 0 in x.shape:
+        return g
     n = x.shape[axis]
     rows, columns = [[k == i for k in range(n)] for i in range(n)], [[j >= i for j in range(n)] for i in range(n)]
     xp = namespace_of(x.data if type(x) is Tensor else x)
@@ -220,21 +231,38 @@ def _cumprod_vjp(g: Any, x: Any, axis: int) -> Any:
     return swapaxes(pulled, axis, -1)
 
 
+def _ndim(x: Any, function: str) -> int:
+    ndim: int | None = getattr(x, "ndim", None)
+    if ndim is None:
+        raise TypeError(f"{function}: expected a Tensor or an array, got {type(x).__name__}; wrap it: tinymem.Tensor(value)")
+    return ndim
+
+
+def _one_axis(x: Any, axis: Any, function: str) -> int:
+    """One axis, given as an integer of either sign, as a non-negative one."""
+    ndim = _ndim(x, function)
+    if type(axis) is not int:
+        try:
+            axis = operator.index(axis)
+        except TypeError:
+            raise TypeError(f"{function}: axis must be one integer, got {axis!r}") from None
+    if not -ndim <= axis < ndim:
+        raise OperandError(f"{function}: x has shape {tuple(x.shape)}, so axis {axis} does not exist; use {-ndim} … {ndim - 1}")
+    return axis % ndim
+
+
 def _axes(x: Any, axis: Any, function: str) -> tuple[int, ...]:
     """The axis argument of NumPy (None, an integer, several) as a tuple of non-negative integers."""
-    ndim = x.ndim
-    if type(axis) is int and 0 <= axis < ndim:
-        return (axis,)
-    axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    for one in axes:
-        if not -ndim <= one < ndim:
-            raise OperandError(f"{function}: x has shape {tuple(x.shape)}, so axis {one} does not exist; use {-ndim} … {ndim - 1}")
-    return tuple(one % ndim for one in axes)
+    if axis is None:
+        return tuple(range(_ndim(x, function)))
+    if isinstance(axis, (tuple, list)):
+        return tuple([_one_axis(x, one, function) for one in axis])
+    return (_one_axis(x, axis, function),)
 
 
 def _new_axis(x: Any, axis: int, function: str) -> int:
     """The place of an axis to be inserted, as a non-negative integer: there is one more of them than there are axes."""
-    places: int = x.ndim + 1
+    places = _ndim(x, function) + 1
     if not -places <= axis < places:
         raise OperandError(
             f"{function}: x has shape {tuple(x.shape)}, so an axis cannot be inserted at {axis}; use {-places} … {places - 1}"
@@ -271,12 +299,12 @@ def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 def argmax(x: Any, axis: int = -1) -> Tensor:
     """Position of the largest along `axis` (no gradient)."""
-    return _argmax(x, axis=_axes(x, axis, "argmax")[0])
+    return _argmax(x, axis=_one_axis(x, axis, "argmax"))
 
 
 def argsort(x: Any, axis: int = -1) -> Tensor:
     """Positions that put x in ascending order along `axis` (no gradient)."""
-    return _argsort(x, axis=_axes(x, axis, "argsort")[0])
+    return _argsort(x, axis=_one_axis(x, axis, "argsort"))
 
 
 def sort(x: Any, axis: int = -1) -> Tensor:
@@ -286,22 +314,22 @@ def sort(x: Any, axis: int = -1) -> Tensor:
 
 def cumsum(x: Any, axis: int) -> Tensor:
     """Running sum along `axis`."""
-    return _cumsum(x, axis=_axes(x, axis, "cumsum")[0])
+    return _cumsum(x, axis=_one_axis(x, axis, "cumsum"))
 
 
 def cumprod(x: Any, axis: int) -> Tensor:
     """Running product along `axis`; its gradient is right at zeros too (at a cost of n² memory along that axis)."""
-    return _cumprod(x, axis=_axes(x, axis, "cumprod")[0])
+    return _cumprod(x, axis=_one_axis(x, axis, "cumprod"))
 
 
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """e^x / Σ e^x along `axis`; shifted by the maximum, so it never overflows."""
-    return _softmax(x, axis=_axes(x, axis, "softmax")[0])
+    return _softmax(x, axis=_one_axis(x, axis, "softmax"))
 
 
 def logsumexp(x: Any, axis: int = -1) -> Tensor:
     """ln Σ e^x along `axis`; shifted by the maximum, so it never overflows."""
-    return _logsumexp(x, axis=_axes(x, axis, "logsumexp")[0])
+    return _logsumexp(x, axis=_one_axis(x, axis, "logsumexp"))
 
 
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
@@ -318,7 +346,7 @@ def matmul(x: Any, y: Any) -> Tensor:
     if y.ndim == 1:
         return getitem(matmul(x, getitem(y, (slice(None), None))), (Ellipsis, 0))
     if x.ndim > 2 and y.ndim == 2:  # one product, and one weight gradient, instead of one per leading index
-        return reshape(_matmul(reshape(x, -1, x.shape[-1]), y), *x.shape[:-1], y.shape[-1])
+        return reshape(_matmul(reshape(x, math.prod(x.shape[:-1]), x.shape[-1]), y), *x.shape[:-1], y.shape[-1])
     return _matmul(x, y)
 
 
@@ -342,7 +370,7 @@ def sum_to(x: Any, shape: tuple[int, ...]) -> Tensor:
 
 def reshape(x: Any, *shape: Any) -> Tensor:
     """The same elements in another shape; one length may be -1."""
-    return _reshape(x, shape=tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+    return _reshape(x, shape=tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
 
 
 def transpose(x: Any, *axes: Any) -> Tensor:
@@ -355,7 +383,7 @@ def transpose(x: Any, *axes: Any) -> Tensor:
 def swapaxes(x: Any, first: int, second: int) -> Tensor:
     """x with two axes exchanged."""
     order = list(range(x.ndim))
-    (i, j) = _axes(x, (first, second), "swapaxes")
+    i, j = _one_axis(x, first, "swapaxes"), _one_axis(x, second, "swapaxes")
     order[i], order[j] = j, i
     return _transpose(x, axes=tuple(order))
 
@@ -368,7 +396,7 @@ def expand_dims(x: Any, axis: int) -> Tensor:
 
 def squeeze(x: Any, axis: int) -> Tensor:
     """x without the axis of length 1 at `axis`."""
-    place = _axes(x, axis, "squeeze")[0]
+    place = _one_axis(x, axis, "squeeze")
     if x.shape[place] != 1:
         raise OperandError(f"squeeze: axis {axis} of x {tuple(x.shape)} has length {x.shape[place]}, not 1; to pick one entry, index it")
     return _reshape(x, shape=(*x.shape[:place], *x.shape[place + 1 :]))
@@ -376,13 +404,13 @@ def squeeze(x: Any, axis: int) -> Tensor:
 
 def flip(x: Any, axis: int) -> Tensor:
     """x in reverse order along `axis`."""
-    place = _axes(x, axis, "flip")[0]
+    place = _one_axis(x, axis, "flip")
     return getitem(x, (slice(None),) * place + (slice(None, None, -1),))
 
 
 def roll(x: Any, shift: int, axis: int) -> Tensor:
     """x moved by `shift` places along `axis`, what falls off one end coming back at the other: out[i] = x[i - shift]."""
-    place = _axes(x, axis, "roll")[0]
+    place = _one_axis(x, axis, "roll")
     return _roll(x, shift=shift, axis=place) if shift else x
 
 
@@ -400,7 +428,7 @@ def getitem(x: Any, index: Any) -> Tensor:
 
 def take(x: Any, index: Any, axis: int) -> Tensor:
     """Rows of x by number: out[..., i, ...] = x[..., index[i], ...] along `axis`; index an integer array of any shape."""
-    place = _axes(x, axis, "take")[0]
+    place = _one_axis(x, axis, "take")
     kind = getattr(getattr(index, "dtype", None), "kind", "")
     if kind not in ("i", "u"):
         raise TypeError(f"take: index must be an integer array, got {getattr(index, 'dtype', type(index).__name__)}")
@@ -409,14 +437,14 @@ def take(x: Any, index: Any, axis: int) -> Tensor:
 
 def take_along_axis(x: Any, index: Any, axis: int) -> Tensor:
     """out[i, j] = x[i, index[i, j]] along `axis`: one index array per row, as argsort returns."""
-    return _take_along(x, index, axis=_axes(x, axis, "take_along_axis")[0])
+    return _take_along(x, index, axis=_one_axis(x, axis, "take_along_axis"))
 
 
 def concatenate(parts: Sequence[Any], axis: int = 0) -> Tensor:
     """Parts joined along an existing axis."""
     if not len(parts):
         raise OperandError("concatenate: needs at least one part")
-    return _concatenate(*parts, axis=_axes(parts[0], axis, "concatenate")[0])
+    return _concatenate(*parts, axis=_one_axis(parts[0], axis, "concatenate"))
 
 
 def stack(parts: Sequence[Any], axis: int = 0) -> Tensor:
@@ -428,8 +456,8 @@ def stack(parts: Sequence[Any], axis: int = 0) -> Tensor:
 
 def split(x: Any, lengths: Sequence[int], axis: int = -1) -> list[Tensor]:
     """x cut along `axis` into pieces of the given lengths, which must add up to the whole."""
-    place = _axes(x, axis, "split")[0]
-    if builtins.sum(lengths) != x.shape[place]:
+    place = _one_axis(x, axis, "split")
+    if builtins.sum(lengths) != x.shape[place] or builtins.min(lengths, default=0) < 0:
         raise OperandError(
             f"split: lengths {list(lengths)} add up to {builtins.sum(lengths)}, but axis {axis} of x {tuple(x.shape)} is {x.shape[place]}"
         )
@@ -441,5 +469,5 @@ def split(x: Any, lengths: Sequence[int], axis: int = -1) -> list[Tensor]:
 
 
 def relu(x: Any) -> Tensor:
-    """max(x, 0)."""
+    """max(x, 0).  At exactly 0 the gradient is 1/2, the mean of both sides, as for every tie of `maximum`."""
     return maximum(x, 0)

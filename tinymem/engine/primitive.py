@@ -46,7 +46,7 @@ class Primitive:
     )
 
     def __init__(
-        self, equation: str, forward: Callable[..., Any], saves: str, vjps: dict[str, Vjp], add_into: Callable[..., bool] | None = None
+        self, equation: str, forward: Callable[..., Any], saves: str, vjps: dict[str, Vjp], add_into: Callable[..., None] | None = None
     ) -> None:
         self.equation = equation
         self.forward = forward
@@ -158,7 +158,7 @@ def _remedy(name: str, error: Exception) -> str:
 
 
 def primitive(
-    equation: str, forward: Callable[..., Any], saves: str = "", add_into: Callable[..., bool] | None = None, **vjps: Vjp
+    equation: str, forward: Callable[..., Any], saves: str = "", add_into: Callable[..., None] | None = None, **vjps: Vjp
 ) -> Primitive:
     """Declare a primitive: `primitive("multiply(x, y) = x y", forward, saves="x y", x=vjp_of_x, y=vjp_of_y)`."""
     return Primitive(equation, forward, saves, vjps, add_into)

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy
-
-from tinymem.engine.backend import Array, asarray, namespace_of
+from tinymem.engine.backend import Array, asarray, is_device, namespace_of
 from tinymem.engine.graph import Leaf, Node
 
 _NO_IN_PLACE = (
@@ -33,10 +31,7 @@ class Tensor:
         if type(data) is Tensor:
             data = data.data
         try:
-            if hasattr(data, "dtype") and type(data) is not numpy.ndarray and not isinstance(data, numpy.generic):
-                array = namespace_of(data).array(data, dtype=dtype)  # stays on its device
-            else:
-                array = asarray(data, dtype)
+            array = namespace_of(data).array(data, dtype=dtype) if is_device(data) else asarray(data, dtype)  # stays on its device
         except ValueError as error:
             raise TypeError(f"Tensor: cannot hold this data ({error}); give numbers or booleans, in rows of equal length") from None
         if array.dtype.kind not in "fiubc":
@@ -47,7 +42,7 @@ class Tensor:
                 "Write Tensor(data, requires_grad=True, dtype='float32')"
             )
         self.data: Array = array
-        self.node: Node | Leaf | None = Leaf() if requires_grad else None
+        self.node: Node | Leaf | None = Leaf(array.dtype) if requires_grad else None
 
     # -- what it is -------------------------------------------------------------------------------------------------
     @property
@@ -99,6 +94,9 @@ class Tensor:
     def __repr__(self) -> str:
         made_by = f", from {self.node.primitive.name}" if type(self.node) is Node else ", requires_grad=True" if self.node else ""
         return f"Tensor({self.data!r}{made_by})"
+
+    def __format__(self, specification: str) -> str:
+        return format(self.item(), specification) if specification else repr(self)
 
     __hash__ = object.__hash__
 

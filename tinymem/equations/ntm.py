@@ -7,6 +7,7 @@ weighting runs over the allowed *shifts*; only the erase vector and the gate lie
 
 from __future__ import annotations
 
+from tinymem.engine.backend import representable
 from tinymem.engine.ops import einsum, log, roll, softmax, sqrt, stack
 from tinymem.engine.tensor import Tensor
 from tinymem.equations.registry import equation
@@ -89,8 +90,8 @@ def cosine_similarity(memory: Tensor, key: Tensor) -> Tensor:
     M_t (batch, N, M), k_t (batch, M); returns (batch, N) in [-1, 1].  The ε stands inside the root: the gradient of
     √ at 0 is infinite, and NTM memory starts close to 0.  Source: Graves et al. 2014, eq. 6.
     """
-    row_norms = sqrt(einsum("bnm,bnm->bn", memory, memory) + NORM_EPSILON)
-    key_norm = sqrt((key * key).sum(1, keepdims=True) + NORM_EPSILON)  # (batch, 1)
+    row_norms = sqrt(einsum("bnm,bnm->bn", memory, memory) + representable(NORM_EPSILON, memory))
+    key_norm = sqrt((key * key).sum(1, keepdims=True) + representable(NORM_EPSILON, key))  # (batch, 1)
     return einsum("bnm,bm->bn", memory, key) / (row_norms * key_norm)
 
 
@@ -173,7 +174,7 @@ def sharpen(weighting: Tensor, sharpening: Tensor) -> Tensor:
     softmax(γ ln(w̃ + 1e-16)), the same number: as written on the slide, all weights can underflow to 0/0 and d/dγ meets
     ln 0.  Source: Graves et al. 2014, eq. 9.
     """
-    return softmax(sharpening * log(weighting + LOG_EPSILON), 1)
+    return softmax(sharpening * log(weighting + representable(LOG_EPSILON, weighting)), 1)
 
 
 @equation(

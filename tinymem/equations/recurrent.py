@@ -12,7 +12,7 @@ from tinymem.equations.registry import equation
 
 @equation(
     "Recurrent step",
-    paper="Elman 1990; Joulin & Mikolov 2015, eq. 1",
+    paper="Elman 1990",
     latex=r"h_t = \tanh(W x_t + U h_{t-1} + b)",
     lesson="ntm-copy",
     symbols={"x": "x_t", "h": "h_{t-1}", "W": "W", "U": "U", "b": "b"},

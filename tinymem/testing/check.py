@@ -81,7 +81,7 @@ class _Case:
     def __init__(self, f: Callable[..., Any], inputs: Sequence[Any], seed: int, names: Sequence[str] | None, title: str | None) -> None:
         self.f = f
         self.title = title or _title(f)
-        self.inputs: list[Any] = [value if isinstance(value, int) else numpy.array(value) for value in inputs]
+        self.inputs: list[Any] = [value if isinstance(value, int) else numpy.array(to_host(value)) for value in inputs]
         self.input_names = tuple(names) if names is not None else _names(f, len(inputs))
         self.places = [place for place, value in enumerate(self.inputs) if not isinstance(value, int) and value.dtype.kind not in "iub"]
         for place in self.places:

@@ -65,6 +65,8 @@ def load_checkpoint(path: Path) -> tuple[Arrays, dict[str, Any]]:
                     f"{path}: a safetensors file, but no checkpoint of tinymem (its format says {said!r}, ours is {FORMAT!r})"
                 )
             note = json.loads(metadata["note"])
+            if not isinstance(note, dict):
+                raise KeyError("note")
             return {name: file.get_tensor(name) for name in file.keys()}, note  # noqa: SIM118  # not a mapping
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint; train one first (--train), or check the path") from None

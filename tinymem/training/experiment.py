@@ -15,9 +15,10 @@ from tinymem.models.ntm import NTMConfig
 from tinymem.tasks.algorithms import CopyTask
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint
 from tinymem.training.configs import ConfigError, from_plain, register, to_plain
-from tinymem.training.loop import BEST, Schedule, train
+from tinymem.training.loop import Schedule, train
 from tinymem.training.objectives import bits_per_sequence
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
+from tinymem.training.runfolder import BEST
 
 VALIDATION_BATCHES, VALIDATION_BATCH = 8, 8
 

@@ -25,8 +25,7 @@ from tinymem.engine.tensor import Tensor
 from tinymem.models.module import Module
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from tinymem.training.optimisers import Optimiser, Slots, apply_update, clip_by_norm, clip_elementwise
-
-LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
+from tinymem.training.runfolder import BEST, LAST, METRICS, locked, read_log, write_log
 
 
 class NonFiniteError(FloatingPointError):
@@ -83,12 +82,12 @@ def train(
     the checkpoint, so an interrupted run that is resumed ends in exactly the state of an uninterrupted one.
     Raises NonFiniteError, Stopped (after Ctrl-C), CheckpointError.
     """
-    run = _Run(model, optimiser, folder, rng, note or {})
-    run.resume()
-    clip = clip_elementwise if schedule.clip_by == "element" else clip_by_norm
-    parameters = model.parameters()
-    bar = _progress_bar(schedule.updates, run.update, progress)
-    with _stop_on_interrupt() as stop_requested, collecting_rarely():
+    with locked(folder), _stop_on_interrupt() as stop_requested, collecting_rarely():
+        run = _Run(model, optimiser, folder, rng, note or {})
+        run.resume()
+        clip = clip_elementwise if schedule.clip_by == "element" else clip_by_norm
+        parameters = model.parameters()
+        bar = _progress_bar(schedule.updates, run.update, progress)
         while run.update < schedule.updates:
             started = time.process_time()
             for parameter in parameters.values():
@@ -116,7 +115,7 @@ def train(
                     f"stopped at update {run.update} of {schedule.updates}; the state is in {run.folder / LAST}. "
                     "The same command goes on from there"
                 )
-    bar.close()
+        bar.close()
     return run.history
 
 
@@ -137,7 +136,6 @@ class _Run:
 
     def resume(self) -> None:
         """Go on from the folder's last checkpoint, if it has one of the same configuration."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         last = self.folder / LAST
         if not last.exists():
             (self.folder / METRICS).unlink(missing_ok=True)
@@ -147,17 +145,19 @@ class _Run:
             raise CheckpointError(
                 f"{last}: belongs to a run with another configuration or seed; choose another --out, or delete that folder"
             )
-        self.model.load_state({name.removeprefix("parameter/"): a for name, a in arrays.items() if name.startswith("parameter/")})
-        for name, slots in self.slots.items():
-            for slot, start in slots.items():
-                slots[slot] = namespace_of(start).asarray(arrays[f"slot/{name}/{slot}"])
-        for counter in self._COUNTERS:
-            setattr(self, counter, note[counter])
+        try:
+            self.model.load_state({name.removeprefix("parameter/"): a for name, a in arrays.items() if name.startswith("parameter/")})
+            for name, slots in self.slots.items():
+                for slot, start in slots.items():
+                    slots[slot] = namespace_of(start).asarray(arrays[f"slot/{name}/{slot}"])
+            for counter in self._COUNTERS:
+                setattr(self, counter, note[counter])
+            self.rng.bit_generator.state = note["rng"]
+        except (KeyError, ValueError, TypeError) as error:
+            raise CheckpointError(f"{last}: is no complete state of a run ({error}); delete that folder and train again") from error
         self.best = math.inf if self.best is None else self.best
-        self.rng.bit_generator.state = note["rng"]
-        lines = (self.folder / METRICS).read_text().splitlines() if (self.folder / METRICS).exists() else []
-        self.history = [line for line in map(json.loads, lines) if line["update"] <= self.update]
-        (self.folder / METRICS).write_text("".join(json.dumps(line) + "\n" for line in self.history))
+        self.history = [line for line in read_log(self.folder) if line["update"] <= self.update]
+        write_log(self.folder, self.history)
 
     def save(self) -> None:
         arrays = {f"parameter/{name}": array for name, array in self.model.state().items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from tinymem.engine.backend import use
+from tinymem.training.checkpoints import write_atomically
 from tinymem.training.configs import dumps, from_plain
 from tinymem.training.experiment import Experiment, run_experiment
-from tinymem.training.loop import METRICS, Stopped
+from tinymem.training.loop import Stopped
+from tinymem.training.runfolder import read_log
 
 DESCRIPTION, ERRORS = "experiment.json", "errors.txt"
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
@@ -26,12 +29,6 @@ ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_
 
 class RunFailed(RuntimeError):
     """A run of a sweep ended with an error; the message carries the run's own."""
-
-
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics.jsonl so far."""
-    path = folder / METRICS
-    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")] if path.exists() else []
 
 
 def sweep(
@@ -49,15 +46,14 @@ def sweep(
     waiting = []
     for experiment, folder in zip(experiments, folders, strict=True):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / DESCRIPTION).write_text(dumps(experiment))
+        write_atomically(folder / DESCRIPTION, dumps(experiment).encode())
         waiting.append((experiment, folder))
     print(f"training {len(experiments)} runs, {min(processes, len(experiments))} at a time, one BLAS thread each, into {out}")
     running: list[tuple[Experiment, Path, subprocess.Popen[bytes], Any]] = []
     failures: list[str] = []
-    stopped = False
     try:
         while waiting or running:
-            while waiting and len(running) < processes and not stopped:
+            while waiting and len(running) < processes:
                 experiment, folder = waiting.pop(0)
                 bar = tqdm(
                     total=experiment.schedule.updates, desc=f"{experiment.name} seed {experiment.seed}", disable=None if progress else True
@@ -76,10 +72,14 @@ def sweep(
                     if process.returncode:
                         said = (folder / ERRORS).read_text().strip().splitlines()
                         failures.append(f"run {folder.name}: {said[-1] if said else f'ended with exit code {process.returncode}'}")
-    except KeyboardInterrupt:
-        for _, _, process, bar in running:  # the terminal sent them Ctrl-C too; wait for their checkpoints
-            process.wait()
+    except BaseException as reason:
+        for _, _, process, _ in running:  # a terminal sends Ctrl-C to all of us; somebody else's signal reaches only this process
+            process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
+        for _, _, process, bar in running:
+            process.wait()  # for its checkpoint
             bar.close()
+        if not isinstance(reason, KeyboardInterrupt):
+            raise
         raise Stopped(f"stopped; every run saved its state under {out}. The same command goes on from there") from None
     if failures:
         raise RunFailed("; ".join(failures))
