@@ -105,16 +105,6 @@ class Run:
         return next((line["sequences"] for line in self.history if line["loss"] < bits), math.inf)
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A figure on disk; a notebook shows it."""
-
-    path: Path
-
-    def _repr_png_(self) -> bytes:
-        return self.path.read_bytes()
-
-
 class Lesson:
     """Options in, figures and `results.json` out."""
 
@@ -154,13 +144,15 @@ class Lesson:
             found.append(Run(experiment, model, read_log(folder), note["update"], note["validation"]))
         return found
 
-    def show(self, figure: Figure, name: str) -> Shown:
-        """Write a figure as PNG and SVG into the lesson's folder and say where."""
+    def show(self, figure: Figure, name: str) -> None:
+        """Write a figure as PNG and SVG into the lesson's folder and say where; a notebook shows it too."""
         from tinymem.figures.style import save
 
         png, _ = save(figure, self.folder, name)
         print(f"figure: {png}")
-        return Shown(png)
+        ipython = sys.modules.get("IPython")  # there only if we run in it
+        if ipython is not None and ipython.get_ipython() is not None:
+            ipython.display.display(ipython.display.Image(filename=str(png)))
 
     def row(
         self,

@@ -93,6 +93,17 @@ def test_a_lesson_runs_where_only_the_device_is_allowed(name, tmp_path, monkeypa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_runs_as_a_notebook_and_shows_every_picture(name, tmp_path):
+    jupytext = pytest.importorskip("jupytext", reason="jupytext and nbclient are development tools")
+    nbclient = pytest.importorskip("nbclient", reason="jupytext and nbclient are development tools")
+    notebook = jupytext.read(lesson_files()[name])
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = sum("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
+    assert shown == len(list((tmp_path / "tinymem-out" / name).glob("*.png"))) > 0
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", LESSONS)
 def test_quick_mode_visibly_learns(name, tmp_path):

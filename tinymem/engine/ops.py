@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import builtins
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 from tinymem.engine.arrays import add_at, grid, is_basic, put_into_zeros, roll_array, stable_logsumexp, stable_softmax, sum_array_to
+from tinymem.engine.axes import new_axis, one_axis, several_axes
 from tinymem.engine.backend import SCALAR_TYPES, namespace_of
 from tinymem.engine.einsum import contract, einsum_vjp
 from tinymem.engine.errors import OperandError
@@ -231,54 +231,15 @@ def _cumprod_vjp(g: Any, x: Any, axis: int) -> Any:
     return swapaxes(pulled, axis, -1)
 
 
-def _ndim(x: Any, function: str) -> int:
-    ndim: int | None = getattr(x, "ndim", None)
-    if ndim is None:
-        raise TypeError(f"{function}: expected a Tensor or an array, got {type(x).__name__}; wrap it: tinymem.Tensor(value)")
-    return ndim
-
-
-def _one_axis(x: Any, axis: Any, function: str) -> int:
-    """One axis, given as an integer of either sign, as a non-negative one."""
-    ndim = _ndim(x, function)
-    if type(axis) is not int:
-        try:
-            axis = operator.index(axis)
-        except TypeError:
-            raise TypeError(f"{function}: axis must be one integer, got {axis!r}") from None
-    if not -ndim <= axis < ndim:
-        raise OperandError(f"{function}: x has shape {tuple(x.shape)}, so axis {axis} does not exist; use {-ndim} … {ndim - 1}")
-    return axis % ndim
-
-
-def _axes(x: Any, axis: Any, function: str) -> tuple[int, ...]:
-    """The axis argument of NumPy (None, an integer, several) as a tuple of non-negative integers."""
-    if axis is None:
-        return tuple(range(_ndim(x, function)))
-    if isinstance(axis, (tuple, list)):
-        return tuple([_one_axis(x, one, function) for one in axis])
-    return (_one_axis(x, axis, function),)
-
-
-def _new_axis(x: Any, axis: int, function: str) -> int:
-    """The place of an axis to be inserted, as a non-negative integer: there is one more of them than there are axes."""
-    places = _ndim(x, function) + 1
-    if not -places <= axis < places:
-        raise OperandError(
-            f"{function}: x has shape {tuple(x.shape)}, so an axis cannot be inserted at {axis}; use {-places} … {places - 1}"
-        )
-    return axis % places
-
-
 # -- the names users call: arguments as in NumPy, axes made static and non-negative ------------------------------------------
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Σ over `axis` (all axes if None)."""
-    return _sum(x, axis=_axes(x, axis, "sum"), keepdims=keepdims)
+    return _sum(x, axis=several_axes(x, axis, "sum"), keepdims=keepdims)
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean over `axis`: Σ x / n."""
-    axes = _axes(x, axis, "mean")
+    axes = several_axes(x, axis, "mean")
     count = 1
     for one in axes:
         count *= x.shape[one]
@@ -289,22 +250,22 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The largest over `axis`; equal winners share the gradient."""
-    return _max(x, axis=_axes(x, axis, "max"), keepdims=keepdims)
+    return _max(x, axis=several_axes(x, axis, "max"), keepdims=keepdims)
 
 
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The smallest over `axis`; equal winners share the gradient."""
-    return _min(x, axis=_axes(x, axis, "min"), keepdims=keepdims)
+    return _min(x, axis=several_axes(x, axis, "min"), keepdims=keepdims)
 
 
 def argmax(x: Any, axis: int = -1) -> Tensor:
     """Position of the largest along `axis` (no gradient)."""
-    return _argmax(x, axis=_one_axis(x, axis, "argmax"))
+    return _argmax(x, axis=one_axis(x, axis, "argmax"))
 
 
 def argsort(x: Any, axis: int = -1) -> Tensor:
     """Positions that put x in ascending order along `axis` (no gradient)."""
-    return _argsort(x, axis=_one_axis(x, axis, "argsort"))
+    return _argsort(x, axis=one_axis(x, axis, "argsort"))
 
 
 def sort(x: Any, axis: int = -1) -> Tensor:
@@ -314,22 +275,22 @@ def sort(x: Any, axis: int = -1) -> Tensor:
 
 def cumsum(x: Any, axis: int) -> Tensor:
     """Running sum along `axis`."""
-    return _cumsum(x, axis=_one_axis(x, axis, "cumsum"))
+    return _cumsum(x, axis=one_axis(x, axis, "cumsum"))
 
 
 def cumprod(x: Any, axis: int) -> Tensor:
     """Running product along `axis`; its gradient is right at zeros too (at a cost of n² memory along that axis)."""
-    return _cumprod(x, axis=_one_axis(x, axis, "cumprod"))
+    return _cumprod(x, axis=one_axis(x, axis, "cumprod"))
 
 
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """e^x / Σ e^x along `axis`; shifted by the maximum, so it never overflows."""
-    return _softmax(x, axis=_one_axis(x, axis, "softmax"))
+    return _softmax(x, axis=one_axis(x, axis, "softmax"))
 
 
 def logsumexp(x: Any, axis: int = -1) -> Tensor:
     """ln Σ e^x along `axis`; shifted by the maximum, so it never overflows."""
-    return _logsumexp(x, axis=_one_axis(x, axis, "logsumexp"))
+    return _logsumexp(x, axis=one_axis(x, axis, "logsumexp"))
 
 
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
@@ -377,26 +338,26 @@ def transpose(x: Any, *axes: Any) -> Tensor:
     """Axes in the order given (reversed if none is)."""
     if len(axes) == 1 and not isinstance(axes[0], int):
         axes = tuple(axes[0])
-    return _transpose(x, axes=_axes(x, axes, "transpose") if axes else tuple(reversed(range(x.ndim))))
+    return _transpose(x, axes=several_axes(x, axes, "transpose") if axes else tuple(reversed(range(x.ndim))))
 
 
 def swapaxes(x: Any, first: int, second: int) -> Tensor:
     """x with two axes exchanged."""
     order = list(range(x.ndim))
-    i, j = _one_axis(x, first, "swapaxes"), _one_axis(x, second, "swapaxes")
+    i, j = one_axis(x, first, "swapaxes"), one_axis(x, second, "swapaxes")
     order[i], order[j] = j, i
     return _transpose(x, axes=tuple(order))
 
 
 def expand_dims(x: Any, axis: int) -> Tensor:
     """x with an axis of length 1 inserted at `axis`."""
-    place = _new_axis(x, axis, "expand_dims")
+    place = new_axis(x, axis, "expand_dims")
     return _reshape(x, shape=(*x.shape[:place], 1, *x.shape[place:]))
 
 
 def squeeze(x: Any, axis: int) -> Tensor:
     """x without the axis of length 1 at `axis`."""
-    place = _one_axis(x, axis, "squeeze")
+    place = one_axis(x, axis, "squeeze")
     if x.shape[place] != 1:
         raise OperandError(f"squeeze: axis {axis} of x {tuple(x.shape)} has length {x.shape[place]}, not 1; to pick one entry, index it")
     return _reshape(x, shape=(*x.shape[:place], *x.shape[place + 1 :]))
@@ -404,13 +365,13 @@ def squeeze(x: Any, axis: int) -> Tensor:
 
 def flip(x: Any, axis: int) -> Tensor:
     """x in reverse order along `axis`."""
-    place = _one_axis(x, axis, "flip")
+    place = one_axis(x, axis, "flip")
     return getitem(x, (slice(None),) * place + (slice(None, None, -1),))
 
 
 def roll(x: Any, shift: int, axis: int) -> Tensor:
     """x moved by `shift` places along `axis`, what falls off one end coming back at the other: out[i] = x[i - shift]."""
-    place = _one_axis(x, axis, "roll")
+    place = one_axis(x, axis, "roll")
     return _roll(x, shift=shift, axis=place) if shift else x
 
 
@@ -428,7 +389,7 @@ def getitem(x: Any, index: Any) -> Tensor:
 
 def take(x: Any, index: Any, axis: int) -> Tensor:
     """Rows of x by number: out[..., i, ...] = x[..., index[i], ...] along `axis`; index an integer array of any shape."""
-    place = _one_axis(x, axis, "take")
+    place = one_axis(x, axis, "take")
     kind = getattr(getattr(index, "dtype", None), "kind", "")
     if kind not in ("i", "u"):
         raise TypeError(f"take: index must be an integer array, got {getattr(index, 'dtype', type(index).__name__)}")
@@ -437,26 +398,26 @@ def take(x: Any, index: Any, axis: int) -> Tensor:
 
 def take_along_axis(x: Any, index: Any, axis: int) -> Tensor:
     """out[i, j] = x[i, index[i, j]] along `axis`: one index array per row, as argsort returns."""
-    return _take_along(x, index, axis=_one_axis(x, axis, "take_along_axis"))
+    return _take_along(x, index, axis=one_axis(x, axis, "take_along_axis"))
 
 
 def concatenate(parts: Sequence[Any], axis: int = 0) -> Tensor:
     """Parts joined along an existing axis."""
     if not len(parts):
         raise OperandError("concatenate: needs at least one part")
-    return _concatenate(*parts, axis=_one_axis(parts[0], axis, "concatenate"))
+    return _concatenate(*parts, axis=one_axis(parts[0], axis, "concatenate"))
 
 
 def stack(parts: Sequence[Any], axis: int = 0) -> Tensor:
     """Parts joined along a new axis."""
     if not len(parts):
         raise OperandError("stack: needs at least one part")
-    return _stack(*parts, axis=_new_axis(parts[0], axis, "stack"))
+    return _stack(*parts, axis=new_axis(parts[0], axis, "stack"))
 
 
 def split(x: Any, lengths: Sequence[int], axis: int = -1) -> list[Tensor]:
     """x cut along `axis` into pieces of the given lengths, which must add up to the whole."""
-    place = _one_axis(x, axis, "split")
+    place = one_axis(x, axis, "split")
     if builtins.sum(lengths) != x.shape[place] or builtins.min(lengths, default=0) < 0:
         raise OperandError(
             f"split: lengths {list(lengths)} add up to {builtins.sum(lengths)}, but axis {axis} of x {tuple(x.shape)} is {x.shape[place]}"
