@@ -133,21 +133,22 @@ def test_ctrl_c_in_training_then_resume(tmp_path):
     (tmp_path / "run.json").write_text(dumps(long))
     metrics = tmp_path / "out" / long.folder / "metrics.jsonl"
 
-    def until(lines):
+    def until(lines, kill):
         command = [sys.executable, str(script), str(tmp_path / "run.json"), str(tmp_path / "out")]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
         while process.poll() is None and (not metrics.exists() or len(metrics.read_text().splitlines()) < lines):
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)  # what a terminal does on Ctrl-C: the whole group
+        kill(process.pid, signal.SIGINT)
         return process.communicate(timeout=60)[1], process.returncode
 
-    err, code = until(lines=2)
+    err, code = until(lines=2, kill=os.killpg)  # what a terminal does on Ctrl-C: the whole group
     assert code == 130
     assert "every run saved its state" in err
     assert "Traceback" not in err
     stopped_at = load_checkpoint(tmp_path / "out" / long.folder / LAST)[1]["update"]
     assert stopped_at >= 10
-    until(lines=stopped_at // 5 + 2)
+    err, code = until(lines=stopped_at // 5 + 2, kill=os.kill)  # what another program does: the parent alone
+    assert (code, "every run saved its state" in err) == (130, True)
     assert load_checkpoint(tmp_path / "out" / long.folder / LAST)[1]["update"] > stopped_at
     updates = [json.loads(line)["update"] for line in metrics.read_text().splitlines()]
     assert updates == sorted(set(updates))

@@ -31,7 +31,7 @@ def lesson(
 
     Args:
         name: the lesson, or 'list'
-        train: train every model of the lesson from its seed (long; may be stopped and started again)
+        train: train every model of the lesson from its seed (an hour on two cores; stop with Ctrl-C, the same command goes on)
         quick: a small real training run of under two minutes
         backend: numpy or cupy
         out: folder for figures, results.json and runs

@@ -36,7 +36,7 @@ class Options:
     """How a lesson is run."""
 
     train: bool = False
-    """train every model of the lesson from its seed, instead of evaluating the shipped checkpoints"""
+    """train every model of the lesson from its seed, instead of evaluating the shipped checkpoints (about an hour on two cores)"""
     quick: bool = False
     """a small real training run of under two minutes, instead of the shipped checkpoints"""
     backend: Literal["numpy", "cupy"] = "numpy"
@@ -97,7 +97,6 @@ class Run:
     experiment: Experiment
     model: Any
     history: list[dict[str, Any]]
-    best_update: int
     validation: float
 
     def sequences_until(self, bits: float) -> float:
@@ -141,7 +140,7 @@ class Lesson:
         found = []
         for experiment, folder in zip(experiments, folders, strict=True):
             model, _, note = load_trained(folder / BEST)
-            found.append(Run(experiment, model, read_log(folder), note["update"], note["validation"]))
+            found.append(Run(experiment, model, read_log(folder), note["validation"]))
         return found
 
     def show(self, figure: Figure, name: str) -> None:
