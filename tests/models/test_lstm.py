@@ -121,5 +121,5 @@ def test_on_a_device_a_training_step_gives_the_same_numbers_and_waits_once():
 @pytest.mark.parametrize("field", ["inputs", "outputs", "hidden", "layers"])
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_configuration_that_cannot_be_built(field, size):
-    with pytest.raises(ValueError, match="every size of an LSTM must be at least 1"):
+    with pytest.raises(ValueError, match="every size of an LSTM must be a whole number, at least 1"):
         LSTMConfig(**{"inputs": 3, "outputs": 2, field: size})

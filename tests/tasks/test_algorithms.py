@@ -35,7 +35,7 @@ def test_lengths_and_bits_are_uniform_and_seeded():
     np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("sizes", [{"bits": 0}, {"shortest": 0}, {"shortest": 5, "longest": 4}])
+@pytest.mark.parametrize("sizes", [{"bits": 0}, {"longest": 6.5}, {"shortest": 0}, {"shortest": 5, "longest": 4}])
 def test_impossible_tasks_are_refused(sizes):
     with pytest.raises(ValueError, match="copy needs"):
         CopyTask(**sizes)

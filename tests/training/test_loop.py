@@ -137,7 +137,7 @@ def test_the_last_finite_checkpoint_is_named(tmp_path):
     assert load_checkpoint(tmp_path / LAST)[1]["update"] == 6
 
 
-@pytest.mark.parametrize("change", [{"updates": 0}, {"batch": 0}, {"clip": 0.0}, {"clip_by": "value"}])
+@pytest.mark.parametrize("change", [{"updates": 0}, {"updates": 10.5}, {"batch": 0}, {"clip": 0.0}, {"clip_by": "value"}])
 def test_impossible_schedules_are_refused(change):
     with pytest.raises(ValueError, match=r"schedule|clip_by"):
         Schedule(**{"updates": 1, **change})

@@ -26,8 +26,8 @@ class LSTMConfig:
     """layers on top of each other"""
 
     def __post_init__(self) -> None:
-        if min(self.inputs, self.outputs, self.hidden, self.layers) < 1:
-            raise ValueError(f"every size of an LSTM must be at least 1: {self}")
+        if any(type(size) is not int or size < 1 for size in (self.inputs, self.outputs, self.hidden, self.layers)):
+            raise ValueError(f"every size of an LSTM must be a whole number, at least 1: {self}")
 
     def build(self, rng: numpy.random.Generator, dtype: str = "float32") -> LSTM:
         return LSTM(self, rng, dtype)

@@ -49,8 +49,10 @@ class NTMConfig:
     """where the learned initial weightings start: on location 0 (learns), or everywhere alike (does not)"""
 
     def __post_init__(self) -> None:
-        if min(self.inputs, self.outputs, self.hidden, self.locations, self.width, self.read_heads, self.write_heads, self.shifts) < 1:
-            raise ValueError(f"every size of an NTM must be at least 1: {self}")
+        heads = self.read_heads, self.write_heads
+        sizes = self.inputs, self.outputs, self.hidden, self.locations, self.width, self.shifts, *heads
+        if any(type(size) is not int or size < 1 for size in sizes):
+            raise ValueError(f"every size of an NTM must be a whole number, at least 1: {self}")
         if self.shifts % 2 == 0 or self.shifts > self.locations:
             raise ValueError(f"shifts must be odd and at most locations ({self.locations}), got {self.shifts}")
         if self.controller not in ("feedforward", "lstm"):

@@ -42,8 +42,9 @@ class CopyTask:
     """longest sequence drawn"""
 
     def __post_init__(self) -> None:
-        if self.bits < 1 or not 1 <= self.shortest <= self.longest:
-            raise ValueError(f"copy needs bits >= 1 and 1 <= shortest <= longest, got {self}")
+        whole = all(type(size) is int for size in (self.bits, self.shortest, self.longest))
+        if not whole or self.bits < 1 or not 1 <= self.shortest <= self.longest:
+            raise ValueError(f"copy needs whole numbers, bits >= 1 and 1 <= shortest <= longest, got {self}")
 
     @property
     def inputs(self) -> int:

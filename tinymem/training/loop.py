@@ -56,8 +56,9 @@ class Schedule:
     """"element" or "norm" """
 
     def __post_init__(self) -> None:
-        if min(self.updates, self.batch, self.log_every, self.validate_every, self.checkpoint_every) < 1 or self.clip <= 0:
-            raise ValueError(f"every count of a schedule must be at least 1 and clip positive: {self}")
+        counts = self.updates, self.batch, self.log_every, self.validate_every, self.checkpoint_every
+        if any(type(count) is not int or count < 1 for count in counts) or self.clip <= 0:
+            raise ValueError(f"every count of a schedule must be a whole number, at least 1, and clip positive: {self}")
         if self.clip_by not in ("element", "norm"):
             raise ValueError(f"clip_by must be 'element' or 'norm', got {self.clip_by!r}")
 
