@@ -29,6 +29,7 @@ def test_the_second_derivative_of_something_linear_is_zero():
     assert tm.grad(tm.grad(lambda x: 3 * x))(2.0).item() == 0.0
     first, second = tm.grad(lambda x, y: tm.Tensor(1.0), argnums=(0, 1))(np.ones(2), np.ones(3))
     assert (first.shape, second.shape) == ((2,), (3,))
+    assert tm.grad(lambda x: tm.Tensor(1.0))(np.inf).item() == 0.0
     with tm.no_grad(), pytest.raises(TypeError, match="no_grad"):
         tm.grad(lambda x: x * x)(1.0)
 
@@ -50,6 +51,12 @@ def test_powers_at_zero_have_all_derivatives(exponent):
         f = lambda x, g=f: tm.grad(g)(x).sum()  # noqa: E731
     x, y = leaf([0.0, 2.0]), leaf([0.0, 0.0])
     (x**y).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0]
+
+
+def test_a_power_of_zero_has_no_slope_even_at_infinity():
+    x = leaf([np.inf, 1.0])
+    (x**0).sum().backward()
     assert x.grad.tolist() == [0.0, 0.0]
 
 

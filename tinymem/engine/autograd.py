@@ -7,7 +7,7 @@ from typing import Any
 
 from tinymem.engine.backend import asarray, namespace_of, xp_of
 from tinymem.engine.errors import OperandError
-from tinymem.engine.graph import Leaf, Node, is_recording, leaves, no_grad, walk_back
+from tinymem.engine.graph import Leaf, is_recording, leaves, no_grad, walk_back
 from tinymem.engine.ops import sum_to
 from tinymem.engine.tensor import Tensor, wrap
 
@@ -76,8 +76,12 @@ def gradients(output: Tensor, inputs: Sequence[Tensor], cotangent: Any = None, c
     for tensor in inputs:
         assert tensor.node is not None
         gradient = found.get(tensor.node)
-        result.append(wrap(namespace_of(tensor.data).zeros(tensor.shape, dtype=tensor.dtype), None) if gradient is None else gradient)
+        result.append(_zeros_like(tensor) if gradient is None else gradient)
     return result
+
+
+def _zeros_like(tensor: Tensor) -> Tensor:
+    return wrap(namespace_of(tensor.data).zeros(tensor.shape, dtype=tensor.dtype), None)
 
 
 def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -103,13 +107,10 @@ def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable
         fresh = {given[p].node for p in positions if given[p] is not arguments[p]}
         node = getattr(output, "node", None)
         if node is None and isinstance(output, Tensor) and is_recording():  # does not depend on them
-            zeros = [Tensor(argument.data * 0) for argument in (given[p] for p in positions)]
+            zeros = [_zeros_like(given[p]) for p in positions]
             return zeros[0] if isinstance(argnums, int) else tuple(zeros)
         again = is_recording() and node is not None and not leaves(node) <= fresh  # somebody outside may differentiate the gradient
         found = gradients(output, [given[p] for p in positions], create_graph=again)
         return found[0] if isinstance(argnums, int) else tuple(found)
 
     return gradient_of_f
-
-
-__all__ = ["Leaf", "Node", "backward", "grad", "gradients"]

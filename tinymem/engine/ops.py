@@ -204,7 +204,7 @@ def _log_or_zero(x: Any) -> Any:
 def _power_slope(x: Any, y: Any) -> Any:
     # y x^(y-1), and 0 where y is 0: not 0 times 0^-1
     if type(y) in SCALAR_TYPES:
-        return y * x ** (y - 1) if y else x * 0
+        return y * x ** (y - 1) if y else 0
     nonzero = not_equal(y, 0)
     return where(nonzero, y * x ** where(nonzero, y - 1, 1), 0)
 

@@ -78,7 +78,10 @@ class Primitive:
         return (0,) if self.variadic else tuple(i for i, vjp in enumerate(self.vjps) if vjp is not None)
 
     def with_vjp(self, name: str, vjp: Vjp, saves: str | None = None) -> Primitive:
-        """The same primitive with another derivative for one operand: for homework and for the gallery of wrong gradients."""
+        """The same primitive with another derivative for one operand: for homework and for the gallery of wrong gradients.
+
+        A slice's short cut `add_into` is left behind, so that the given VJP is the one that runs.
+        """
         table = {"each": vjp} if name == "each" else {n: v for n, v in zip(self.names, self.vjps, strict=True) if v is not None}
         table[name] = vjp
         if saves is None:

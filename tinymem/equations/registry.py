@@ -23,8 +23,7 @@ class Equation:
 
     `domains` maps each operand to its declared domain and shape, `returns` lists those of the results; `symbols` maps
     operands to the slide's letters; `static` maps arguments that are plain Python values to an example; `lesson` is
-    the lesson that shows it; `form` the same equation in the words of another paper or in the slide's unsafe spelling,
-    as a function on NumPy arrays, which the tests prove equal.
+    the lesson that shows it; `seen` the operands' shapes that were checked before.
     """
 
     name: str

@@ -14,11 +14,10 @@ from tinymem.models.lstm import LSTMConfig
 from tinymem.models.ntm import NTMConfig
 from tinymem.tasks.algorithms import CopyTask
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint
-from tinymem.training.configs import ConfigError, from_plain, register, to_plain
+from tinymem.training.configs import ConfigError, dumps, from_plain, register, to_plain
 from tinymem.training.loop import Schedule, train
 from tinymem.training.objectives import bits_per_sequence
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
-from tinymem.training.runfolder import BEST
 
 VALIDATION_BATCHES, VALIDATION_BATCH = 8, 8
 
@@ -41,8 +40,6 @@ class Experiment:
     @property
     def folder(self) -> str:
         """A folder name that is the same for equal experiments and differs for different ones."""
-        from tinymem.training.configs import dumps
-
         return f"{self.name}-seed{self.seed}-{hashlib.sha1(dumps(self).encode()).hexdigest()[:8]}"
 
 
@@ -83,6 +80,3 @@ def load_trained(path: Path) -> tuple[Any, Experiment, dict[str, Any]]:
     except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: does not hold a model this version can build: {error}") from error
     return model, experiment, note
-
-
-__all__ = ["BEST", "Experiment", "load_trained", "run_experiment"]

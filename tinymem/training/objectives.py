@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 
+from tinymem.engine.backend import to_host
 from tinymem.engine.graph import no_grad
 from tinymem.engine.losses import bernoulli_loss
 from tinymem.engine.tensor import Tensor
@@ -26,8 +27,6 @@ def bits_per_sequence(model: SequenceModel, episode: Episode) -> Tensor:
 
 def predicted_bits(model: SequenceModel, episode: Episode) -> numpy.ndarray[Any, Any]:
     """The model's probability of a 1 for each output bit, (time, batch, Y), as a host array."""
-    from tinymem.engine.backend import to_host
-
     with no_grad():
         logits = to_host(run(model, Tensor(episode.inputs)))
     result: numpy.ndarray[Any, Any] = 0.5 * numpy.tanh(0.5 * logits) + 0.5
