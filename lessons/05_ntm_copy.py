@@ -74,10 +74,11 @@ print("erased\n", erased.data[0])
 print("added\n", ntm.add(erased, here, rows(7.0, 0.0)).data[0])
 
 # %% [markdown]
-# **Two errors of the slide "Input / Output".** It gives $e_t, a_t, k_t$ (and $i_t, r_t$) as vectors of length N, and the shift
-# weighting as one of length M. With the slide's own memory of N locations $\times$ M wide it is the other way round:
-# they multiply rows, so they have length **M**, and $s_t$ runs over the allowed *shifts*. And only $e_t$ and the gate lie
-# in (0, 1): $k_t$ and $a_t$ are free. Shapes are checked at every call, so the slide's version is refused:
+# **Two errors of the slide "Input / Output".** It gives $r_t, e_t, a_t, k_t$ as vectors of length N, and the shift weighting
+# as one of length M. With the slide's own memory of N locations $\times$ M wide it is the other way round: they are, or
+# meet, rows, so they have length **M**, and $s_t$ runs over the allowed *shifts*. (The input $i_t$ is as long as the task
+# makes it.) And only $e_t$ and the gate lie in (0, 1): $k_t$ and $a_t$ are free. Shapes are checked at every call, so the
+# slide's version is refused:
 
 # %%
 try:
