@@ -124,6 +124,13 @@ def einsums(draw: Any) -> Case:
     return Case(operands, np.einsum(subscripts, *operands), {"subscripts": subscripts})
 
 
+@st.composite
+def einsums_of_squares(draw: Any) -> Case:
+    subscripts, shape = draw(st.sampled_from([("bnm,bnm->bn", (2, 3, 2)), ("ij,ij->j", (3, 2)), ("i,i->", (4,)), ("ij,ij->ji", (2, 3))]))
+    x = anything(draw(generators), shape)
+    return Case((x,), np.einsum(subscripts, x, x), {"subscripts": subscripts})
+
+
 def broadcast(forward: bool) -> st.SearchStrategy[Case]:
     """A shape and one it broadcasts to, in either direction."""
 
@@ -280,6 +287,7 @@ EXAMPLES: dict[str, st.SearchStrategy[Case]] = {
     "argsort": over_axis(np.argsort, all_different),
     "matmul": matrices(),
     "einsum": einsums(),
+    "einsum_of_square": einsums_of_squares(),
     "sum": reduction(np.sum),
     "max": reduction(np.max, all_different),
     "min": reduction(np.min, all_different),

@@ -47,12 +47,25 @@ def grid(xp: Any, index: Any, axis: int) -> tuple[Any, ...]:
     return tuple(index if i == axis else grid for i, grid in enumerate(ranges))
 
 
-def add_at(total: Any, g: Any, index: Any) -> None:
+def add_at(total: Any, g: Any, index: Any) -> Any:
+    if hasattr(total, "plus_at"):  # a recorded array: it has no elements to change
+        return total.plus_at(index, g)
     part = total[index]
     if part.ndim:
         part += g  # a view
     else:
         total[index] = part + g
+    return total
+
+
+def put_taken(xp: Any, x: Any, index: Any, axis: int, shape: tuple[int, ...]) -> Any:
+    recorded = getattr(xp, "put_taken", None)
+    return recorded(x, index, axis, shape) if recorded else put_into_zeros(xp, x, (slice(None),) * axis + (index,), shape)
+
+
+def put_along(xp: Any, x: Any, index: Any, axis: int, shape: tuple[int, ...]) -> Any:
+    recorded = getattr(xp, "put_along", None)
+    return recorded(x, index, axis, shape) if recorded else put_into_zeros(xp, x, grid(xp, index, axis), shape)
 
 
 def roll_array(xp: Any, x: Any, shift: int, axis: int) -> Any:

@@ -139,7 +139,9 @@ def xp_of(*operands: Array, function: str = "this operation", names: tuple[str, 
             raise TypeError(f"{function}: {name}: {error}") from None
         if found is None:
             found, first = namespace, name
-        elif namespace is not found:
+        elif namespace is not found and hasattr(namespace, "captures"):
+            found = namespace
+        elif namespace is not found and not hasattr(found, "captures"):
             raise TypeError(
                 f"{function}: {first} is an array of {found.__name__}, {name} of {namespace.__name__}; "
                 "they live on different devices. Make both under one 'with tinymem.use(...)', or move one with tinymem.to_host"

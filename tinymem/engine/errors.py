@@ -1,4 +1,8 @@
-"""The engine's own error."""
+"""The engine's own errors."""
+
+
+class RecordingError(TypeError):
+    """A step cannot be compiled; the message says what it does, in which line, and what to write instead."""
 
 
 class OperandError(ValueError):

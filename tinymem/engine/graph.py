@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from tinymem.engine.backend import Array, namespace_of
+from tinymem.engine.notes import setting, walking_back
 
 if TYPE_CHECKING:
     from tinymem.engine.primitive import Primitive
@@ -106,6 +107,11 @@ def walk_back(
     several wait in `sums`.  With `wrap` the walk runs on Tensors and is itself recorded (create_graph); without, the
     same VJPs run on plain arrays.  Also returns the rows whose sums were made here and alias nothing.
     """
+    with setting(walking_back, True):
+        return _walk_back(root, cotangent, sum_to, wrap, keep)
+
+
+def _walk_back(root: Any, cotangent: Any, sum_to: Any, wrap: Any, keep: Any) -> tuple[dict[Node | Leaf, Any], set[Node | Leaf]]:
     awaited = shared_results(root)
     sums: dict[Node | Leaf, Any] = {}
     summed_here: set[Node | Leaf] = set()
@@ -116,7 +122,6 @@ def walk_back(
         if type(node) is Leaf:
             kept[node] = g
             continue
-        assert type(node) is Node
         if node in keep:
             kept[node] = g
         primitive, parents, output, saved, attributes = node.primitive, node.parents, node.output, node.saved, node.attributes
@@ -135,10 +140,11 @@ def walk_back(
                 shape = shape.shape
             still = awaited.get(parent)
             if still is not None and shape and primitive.add_into is not None and wrap is None:
-                _add_into(sums, summed_here, node, parent, g, shape)
+                sums[parent] = _added_into(sums.get(parent), parent in summed_here, node, g, shape)
+                summed_here.add(parent)
             else:
                 if each is None:
-                    gradient = vjps[position](g, output, *saved, **attributes)  # type: ignore[misc]
+                    gradient = vjps[position](g, output, *saved, **attributes)
                 else:
                     gradient = each(g, output, position, *saved, **attributes)
                 if gradient.shape != shape:
@@ -162,14 +168,11 @@ def walk_back(
     return kept, summed_here
 
 
-def _add_into(sums: dict[Any, Any], summed_here: set[Any], node: Node, parent: Node | Leaf, g: Array, shape: tuple[int, ...]) -> None:
+def _added_into(total: Any, ours: bool, node: Node, g: Array, shape: tuple[int, ...]) -> Any:
     """Add the cotangent of a slice to that part of its operand's: without an array of the operand's size for each slice."""
-    total = sums.get(parent)
     if total is None:
         total = namespace_of(g).zeros(shape, dtype=g.dtype)
-    elif parent not in summed_here:
+    elif not ours:
         total = total + 0  # a copy of our own
     assert node.primitive.add_into is not None
-    node.primitive.add_into(total, g, **node.attributes)
-    sums[parent] = total
-    summed_here.add(parent)
+    return node.primitive.add_into(total, g, **node.attributes)

@@ -13,7 +13,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinymem.engine.arrays import add_at, grid, is_basic, put_into_zeros, roll_array, stable_logsumexp, stable_softmax, sum_array_to
+from tinymem.engine.arrays import (
+    add_at,
+    is_basic,
+    put_along,
+    put_into_zeros,
+    put_taken,
+    roll_array,
+    stable_logsumexp,
+    stable_softmax,
+    sum_array_to,
+)
 from tinymem.engine.axes import new_axis, one_axis, several_axes
 from tinymem.engine.backend import SCALAR_TYPES, namespace_of
 from tinymem.engine.einsum import contract, einsum_vjp
@@ -99,7 +109,7 @@ less_equal = primitive("less_equal(x, y) = [x <= y]", lambda xp, x, y: xp.less_e
 greater = primitive("greater(x, y) = [x > y]", lambda xp, x, y: xp.greater(x, y))
 greater_equal = primitive("greater_equal(x, y) = [x >= y]", lambda xp, x, y: xp.greater_equal(x, y))
 _argmax = primitive("argmax(x; axis) = position of the largest", lambda xp, x, axis: x.argmax(axis=axis))
-_argsort = primitive("argsort(x; axis) = positions in ascending order", lambda xp, x, axis: xp.argsort(x, axis=axis))
+_argsort = primitive("argsort(x; axis) = positions in ascending order", lambda xp, x, axis: xp.argsort(x, axis=axis, kind="stable"))
 
 # -- products ------------------------------------------------------------------------------------------------------------
 def _multiply_matrices(xp: Any, x: Any, y: Any) -> Any:
@@ -114,6 +124,10 @@ _matmul = primitive("matmul(x, y) = x y, a matrix product over the last two axes
 _einsum = primitive("einsum(*operands; subscripts) = sum of products over the indices not in the result",
     contract, saves="*operands",
     each=lambda g, out, position, *operands, subscripts: einsum_vjp(_einsum, broadcast_to, subscripts, position, g, operands))
+
+_einsum_of_square = primitive("einsum_of_square(x; subscripts) = einsum of x with itself, each index of x in the same place",
+    lambda xp, x, subscripts: contract(xp, x, x, subscripts=subscripts), saves="x",
+    x=lambda g, out, x, subscripts: 2 * einsum_vjp(_einsum, broadcast_to, subscripts, 0, g, (x, x)))
 
 # -- sums and orders -----------------------------------------------------------------------------------------------------
 _sum = primitive("sum(x; axis, keepdims) = sum over axis", lambda xp, x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims),
@@ -167,7 +181,7 @@ _take = primitive("take(x, index; axis) = x[..., index, ...], index an integer a
     x=lambda g, out, shape, index, axis: _put_taken(g, index, axis=axis, shape=shape))
 
 _put_taken = primitive("put_taken(x, index; axis, shape) = zeros of shape, with x added at index along axis",
-    lambda xp, x, index, axis, shape: put_into_zeros(xp, x, (slice(None),) * axis + (index,), shape), saves="index",
+    lambda xp, x, index, axis, shape: put_taken(xp, x, index, axis, shape), saves="index",
     x=lambda g, out, x, index, axis, shape: _take(g, index, axis=axis))
 
 _take_along = primitive("take_along(x, index; axis) = x[i, index[i, j]] along axis",
@@ -175,7 +189,7 @@ _take_along = primitive("take_along(x, index; axis) = x[i, index[i, j]] along ax
     x=lambda g, out, shape, index, axis: _put_along(g, index, axis=axis, shape=shape))
 
 _put_along = primitive("put_along(x, index; axis, shape) = zeros of shape, with x added at index[i, j]",
-    lambda xp, x, index, axis, shape: put_into_zeros(xp, x, grid(xp, index, axis), shape), saves="index",
+    lambda xp, x, index, axis, shape: put_along(xp, x, index, axis, shape), saves="index",
     x=lambda g, out, x, index, axis, shape: _take_along(g, index, axis=axis))
 
 _roll = primitive("roll(x; shift, axis) = x[i - shift] along axis, circular", lambda xp, x, shift, axis: roll_array(xp, x, shift, axis),
@@ -316,7 +330,12 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
 
     One or two operands; letters only; an index may not repeat within one operand.
     """
-    return _einsum(*operands, subscripts=subscripts.replace(" ", ""))
+    spelled = subscripts.replace(" ", "")
+    if len(operands) == 2 and operands[0] is operands[1]:
+        left, right = spelled.partition("->")[0].split(",")
+        if left == right:  # both factors have the same gradient: computed once
+            return _einsum_of_square(operands[0], subscripts=spelled)
+    return _einsum(*operands, subscripts=spelled)
 
 
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Tensor:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy
 
 from tinymem.engine.backend import HOST_TYPES, SCALAR_TYPES, xp_of
-from tinymem.engine.errors import OperandError
+from tinymem.engine.errors import OperandError, RecordingError
 from tinymem.engine.graph import Leaf, Node, is_recording
+from tinymem.engine.notes import recorder as _recorder
 from tinymem.engine.tensor import Tensor, wrap
 
 Vjp = Callable[..., Any]
@@ -23,6 +24,7 @@ Vjp = Callable[..., Any]
 
 EVERY: Any = range(sys.maxsize)
 ndarray = numpy.ndarray
+active_recorder = _recorder.get  # asked once per operation
 
 
 class Primitive:
@@ -95,6 +97,9 @@ class Primitive:
                 return self.forward(numpy, *operands, **attributes)
             except (ValueError, TypeError, IndexError) as error:
                 raise self._explain(operands, attributes, error) from error
+        recorder = active_recorder()
+        if recorder is not None:
+            operands = recorder.lifted(operands)
         arrays = []
         parents: list[Node | Leaf | None] = []
         lifted = tracked = foreign = False
@@ -120,7 +125,12 @@ class Primitive:
             return out  # arrays in, array out
         if type(out) is not ndarray and xp is numpy:
             out = numpy.asarray(out)  # NumPy reductions return scalars
-        if not tracked or not is_recording():
+        if not tracked:
+            return wrap(out, None)
+        row: Any = self
+        if recorder is not None:
+            row = recorder.tape_row(self, parents, arrays)
+        if not is_recording():
             return wrap(out, None)
         saves = self._saves_positions
         saved: list[Any] = arrays
@@ -136,10 +146,13 @@ class Primitive:
                 parents[position] = None
             if not any(parents):
                 return wrap(out, None)
-        return wrap(out, Node(self, parents, saved, out if self._saves_out else None, attributes))
+        node = Node(row, parents, saved, out if self._saves_out else None, attributes)
+        if recorder is not None:
+            recorder.scope.own_nodes.add(node)
+        return wrap(out, node)
 
     def _explain(self, arrays: Sequence[Any], attributes: dict[str, Any], error: Exception) -> Exception:
-        if isinstance(error, OperandError):
+        if isinstance(error, (OperandError, RecordingError)):
             return error
         names = self.names if not self.variadic else tuple(f"{self.names[0].lstrip('*')}[{i}]" for i in range(len(arrays)))
         described = ", ".join(

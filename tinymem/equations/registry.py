@@ -10,6 +10,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from tinymem.engine.notes import equation_name, recorder, setting
 from tinymem.equations.contracts import Domain, check_shapes, parse_domain, shapes_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -93,7 +94,10 @@ def equation(
             if key not in seen:
                 check_shapes(title, entry.symbols, entry.domains, dict(zip(arguments, key, strict=True)))
                 seen.add(key)
-            return function(*operands, **keywords)
+            if recorder.get() is None:
+                return function(*operands, **keywords)
+            with setting(equation_name, title):  # a compiled step's rows know their equation
+                return function(*operands, **keywords)
 
         _registered[function.__module__, entry.name] = entry
         checked.equation = entry  # type: ignore[attr-defined]

@@ -37,8 +37,8 @@ class Module:
         return sum(parameter.size for parameter in self.parameters().values())
 
     def state(self) -> dict[str, numpy.ndarray[Any, Any]]:
-        """All parameters as host arrays, for a checkpoint."""
-        return {name: to_host(parameter) for name, parameter in self.named_parameters()}
+        """All parameters as host arrays of their own, for a checkpoint: training goes on without touching them."""
+        return {name: numpy.array(to_host(parameter)) for name, parameter in self.named_parameters()}
 
     def load_state(self, arrays: Mapping[str, Any]) -> None:
         """Take parameters from arrays by name; all or nothing."""

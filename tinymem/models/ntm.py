@@ -7,13 +7,14 @@ heads address the old memory, their erases multiply, their adds sum; then the re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy
 
 from tinymem.engine.backend import creation_namespace
 from tinymem.engine.ops import broadcast_to, concatenate, sigmoid, softmax, softplus, split, stack, tanh
+from tinymem.engine.structure import SHOWN
 from tinymem.engine.tensor import Tensor, wrap
 from tinymem.equations.ntm import add, address, erase, read
 from tinymem.models.lstm import LSTMCell
@@ -83,10 +84,11 @@ class NTMState:
     read_weightings: tuple[Tensor, ...]  # (batch, N) each
     write_weightings: tuple[Tensor, ...]
     reads: tuple[Tensor, ...]  # r_t (batch, M) each
-    controller: tuple[Tensor, ...]  # (h, c) of an LSTM controller, (h,) of a feed-forward one once it has run
-    heads: tuple[HeadParameters, ...] = ()  # read heads first
-    erase_vectors: tuple[Tensor, ...] = ()
-    add_vectors: tuple[Tensor, ...] = ()
+    controller: tuple[Tensor, ...]  # (h, c) of an LSTM controller; a feed-forward one carries nothing
+    hidden: Tensor | None = field(default=None, metadata=SHOWN)  # the controller's output at this step
+    heads: tuple[HeadParameters, ...] = field(default=(), metadata=SHOWN)  # read heads first
+    erase_vectors: tuple[Tensor, ...] = field(default=(), metadata=SHOWN)
+    add_vectors: tuple[Tensor, ...] = field(default=(), metadata=SHOWN)
 
     def quantities(self) -> dict[str, Tensor]:
         """Heads are stacked on axis 1: read_weighting (batch, heads, N), add_vector (batch, heads, M), gate (batch, heads, 1), …"""
@@ -95,9 +97,9 @@ class NTMState:
             "read_weighting": stack(self.read_weightings, 1),
             "write_weighting": stack(self.write_weightings, 1),
             "read_vector": stack(self.reads, 1),
-            "hidden": self.controller[0],
         }
-        if self.heads:
+        if self.hidden is not None:
+            named["hidden"] = self.hidden
             named["erase_vector"] = stack(self.erase_vectors, 1)
             named["add_vector"] = stack(self.add_vectors, 1)
             readers = len(self.read_weightings)
@@ -149,8 +151,13 @@ class NTM(Module):
         """One time step: x (batch, X) -> logits (batch, Y)."""
         seen = concatenate([x, *state.reads], 1)
         unit = self.controller
-        controller: tuple[Tensor, ...] = unit(seen, *state.controller) if isinstance(unit, LSTMCell) else (tanh(unit(seen)),)
-        heads, erase_vectors, add_vectors = self._head_parameters(controller[0])
+        controller: tuple[Tensor, ...] = ()
+        if isinstance(unit, LSTMCell):
+            controller = unit(seen, *state.controller)
+            hidden = controller[0]
+        else:
+            hidden = tanh(unit(seen))
+        heads, erase_vectors, add_vectors = self._head_parameters(hidden)
         readers = self.config.read_heads
 
         memory = state.memory
@@ -168,8 +175,8 @@ class NTM(Module):
             for head, previous in zip(heads[:readers], state.read_weightings, strict=True)
         )
         reads = tuple(read(memory, weighting) for weighting in read_weightings)
-        output = self.out(concatenate([controller[0], *reads], 1))
-        return NTMState(memory, read_weightings, write_weightings, reads, controller, heads, erase_vectors, add_vectors), output
+        output = self.out(concatenate([hidden, *reads], 1))
+        return NTMState(memory, read_weightings, write_weightings, reads, controller, hidden, heads, erase_vectors, add_vectors), output
 
     def _head_parameters(self, h: Tensor) -> tuple[tuple[HeadParameters, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
         """The controller's output cut into parameters, each squashed into its domain: (batch, H) -> heads, erases, adds."""

@@ -12,7 +12,7 @@ import numpy
 
 from tinymem.engine.backend import to_host
 from tinymem.engine.graph import no_grad
-from tinymem.engine.ops import stack
+from tinymem.engine.scan import scan
 from tinymem.engine.tensor import Tensor
 
 Trace = dict[str, numpy.ndarray[Any, Any]]
@@ -36,12 +36,8 @@ class SequenceModel(Protocol):
 def run(model: SequenceModel, inputs: Tensor) -> Tensor:
     """Outputs (time, batch, Y) of the model for inputs (time, batch, X), from its initial state."""
     _check_inputs(model, inputs)
-    state = model.initial_state(inputs.shape[1])
-    outputs = []
-    for x in inputs:
-        state, y = model.step(state, x)
-        outputs.append(y)
-    return stack(outputs)
+    _, outputs = scan(model.step, model.initial_state(inputs.shape[1]), inputs)
+    return outputs  # type: ignore[no-any-return]
 
 
 def trace(model: SequenceModel, inputs: Tensor) -> Trace:
