@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: two threads on small arrays wait for each other
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import tinymem as tm
+from tinymem.engine.compile import cache
 
 # `thorough` is for an evening: HYPOTHESIS_PROFILE=thorough pytest
 settings.register_profile("quick", deadline=None, derandomize=True, max_examples=20, database=None)
@@ -28,6 +30,18 @@ def namespace_named(name: str) -> Any:
 
         return strict.namespace
     return name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Compiled kernels of the tests go into a temporary folder, which all workers of a run share."""
+    base = tmp_path_factory.getbasetemp()
+    shared = Path(os.environ.get("TINYMEM_TEST_CACHE") or (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kernels")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYMEM_CACHE", str(shared))
+        cache.folder.cache_clear()
+        yield shared
+    cache.folder.cache_clear()
 
 
 @pytest.fixture(params=["numpy", "strict"])

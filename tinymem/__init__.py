@@ -6,7 +6,9 @@ Reading order: `engine/ops.py` (the table of derivatives), `equations/` (the sli
 
 from tinymem.engine.autograd import backward, grad, gradients
 from tinymem.engine.backend import BackendError, asarray, to_host, use
-from tinymem.engine.errors import OperandError
+from tinymem.engine.compile.compiled import CompiledStep, compile
+from tinymem.engine.draws import draw
+from tinymem.engine.errors import OperandError, RecordingError
 from tinymem.engine.graph import no_grad
 from tinymem.engine.losses import bernoulli_loss, categorical_loss
 from tinymem.engine.ops import (
@@ -55,13 +57,16 @@ from tinymem.engine.ops import (
     where,
 )
 from tinymem.engine.primitive import Primitive, primitive
+from tinymem.engine.scan import scan
 from tinymem.engine.tensor import Tensor
 from tinymem.version import __version__
 
 __all__ = [
     "BackendError",
+    "CompiledStep",
     "OperandError",
     "Primitive",
+    "RecordingError",
     "Tensor",
     "__version__",
     "absolute",
@@ -72,10 +77,12 @@ __all__ = [
     "bernoulli_loss",
     "broadcast_to",
     "categorical_loss",
+    "compile",
     "concatenate",
     "cos",
     "cumprod",
     "cumsum",
+    "draw",
     "einsum",
     "exp",
     "expand_dims",
@@ -98,6 +105,7 @@ __all__ = [
     "relu",
     "reshape",
     "roll",
+    "scan",
     "sigmoid",
     "sin",
     "softmax",

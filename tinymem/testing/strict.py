@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy
@@ -233,14 +234,19 @@ class _Namespace:
     def ndarray(self) -> type[StrictArray]:
         return StrictArray
 
-    def array(self, data: Any, dtype: Any = None, copy: bool = True) -> StrictArray:
+    def array(self, data: Any, dtype: Any = None, copy: bool = True, order: Any = "K") -> StrictArray:
         """The door in: a copy of host data (or of an array of the device) on the device."""
         if type(data) is StrictArray and not copy and dtype in (None, data.dtype):
             return data
-        return StrictArray._of(numpy.array(data._host if type(data) is StrictArray else data, dtype=dtype))
+        return StrictArray._of(numpy.array(data._host if type(data) is StrictArray else data, dtype=dtype, order=order))
 
     def asarray(self, data: Any, dtype: Any = None) -> StrictArray:
         return self.array(data, dtype, copy=False)
+
+    @property
+    def lib(self) -> Any:
+        """Of the library's own corner only what is asked of it: lib.stride_tricks.as_strided."""
+        return _LIB
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -269,6 +275,14 @@ class _Namespace:
 
 namespace = _Namespace()
 _OWN = {"take": _take, "take_along_axis": _take_along_axis, "where": _where}
+
+
+def _as_strided(array: StrictArray, shape: tuple[int, ...] | None = None, strides: tuple[int, ...] | None = None) -> StrictArray:
+    """A view with these strides: CuPy's function has no further arguments, and does not look whether it stays inside."""
+    return StrictArray._of(numpy.lib.stride_tricks.as_strided(array._host, shape, strides))
+
+
+_LIB = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=_as_strided))
 
 
 # -- the array -----------------------------------------------------------------------------------------------------------
