@@ -24,6 +24,7 @@ def lesson(
     train: bool = False,
     quick: bool = False,
     backend: Literal["numpy", "cupy"] = "numpy",
+    eager: bool = False,
     out: Path = Path("tinymem-out"),
     debug: bool = False,
 ) -> None:
@@ -34,13 +35,14 @@ def lesson(
         train: train every model of the lesson from its seed (an hour on two cores; stop with Ctrl-C, the same command goes on)
         quick: a small real training run of under two minutes
         backend: numpy or cupy
+        eager: train operation by operation instead of by compiled steps
         out: folder for figures, results.json and runs
         debug: show the traceback of an error
     """
     if name == "list":
         print(table([("lesson", "about")] + [(name, lesson_title(path)) for name, path in lesson_files().items()]))
         return
-    run_lesson(name, Options(train=train, quick=quick, backend=backend, out=out))
+    run_lesson(name, Options(train=train, quick=quick, backend=backend, eager=eager, out=out))
 
 
 def doctor(debug: bool = False) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy
 
 from tinymem.engine.backend import probe_cupy
+from tinymem.engine.compile.cache import NoCompiler, compiler, folder
+from tinymem.engine.compile.lower_c import runtime
 from tinymem.lesson import lesson_files, table
 from tinymem.version import __version__
 
@@ -35,6 +37,15 @@ def _threads() -> str:
     return f"{os.cpu_count()} cores; {chosen}. Training runs of tinymem set one BLAS thread each, and run side by side"
 
 
+def _compiled_steps() -> str:
+    try:
+        command, (_, has_blas) = compiler(), runtime()
+    except NoCompiler as error:
+        return f"replayed by NumPy: {str(error).splitlines()[0]}"
+    blas = "NumPy's own BLAS" if has_blas else "plain loops for matrix products (this NumPy's BLAS was not found)"
+    return f"native code by {' '.join(command)}, {blas}; kernels are kept in {folder()}"
+
+
 def report() -> str:
     """The report as text: one row a question."""
     cupy = probe_cupy()
@@ -46,6 +57,7 @@ def report() -> str:
         ("Python", f"{sys.version.split()[0]} on {platform.system()} {platform.machine()}"),
         ("NumPy", f"{numpy.__version__}, BLAS: {_blas()}"),
         ("threads", _threads()),
+        ("compiled steps", _compiled_steps()),
         ("CuPy", f"{'usable' if cupy.usable else 'not usable'}: {cupy.reason}"),
         *((package, _version(package)) for package in ("matplotlib", "safetensors", "tqdm", "tyro")),
         *((package, f"{_version(package)} (only for tests and homework)") for package in ("pytest", "hypothesis")),

@@ -10,6 +10,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import resources
@@ -41,6 +42,8 @@ class Options:
     """a small real training run of under two minutes, instead of the shipped checkpoints"""
     backend: Literal["numpy", "cupy"] = "numpy"
     """numpy or cupy"""
+    eager: bool = False
+    """train operation by operation instead of by compiled steps: slower, and readable in a debugger"""
     out: Path = Path("tinymem-out")
     """folder for figures, results.json and runs"""
 
@@ -51,6 +54,7 @@ class Options:
             )
 
 
+_for_the_whole_script = ExitStack()  # held here: a context that nobody holds ends at once
 _options: ContextVar[Options | None] = ContextVar("tinymem_lesson_options", default=None)
 
 
@@ -133,7 +137,7 @@ class Lesson:
     def runs(self, experiments: Sequence[Experiment]) -> list[Run]:
         """The trained models: shipped ones, or trained here now with --train or --quick (resumed if begun before)."""
         if self.train or self.quick:
-            folders = sweep(experiments, self.folder / "runs", backend=self.options.backend)
+            folders = sweep(experiments, self.folder / "runs", backend=self.options.backend, eager=self.options.eager)
         else:
             shipped = find_lesson(self.name).parent / "checkpoints" / self.name
             folders = [shipped / experiment.folder for experiment in experiments]
@@ -198,7 +202,7 @@ def _options_of_script() -> Options:
         import tyro
 
         options = tyro.cli(Options, config=(tyro.conf.FlagCreatePairsOff,))
-        use(options.backend).__enter__()  # for the rest of the script
+        _for_the_whole_script.enter_context(use(options.backend))
         return options
     return Options()
 

@@ -11,6 +11,7 @@ from tiny import NTM, SHORT, TASK, experiment
 
 import tinymem as tm
 from tinymem.models.lstm import LSTMConfig
+from tinymem.tasks.algorithms import CopyTask
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from tinymem.training.experiment import load_trained, run_experiment
 from tinymem.training.loop import NonFiniteError, Schedule, Stopped, train
@@ -30,21 +31,29 @@ def everything(folder):
     return {name: a.tobytes() for name, a in arrays.items()}, note, lines, {name: a.tobytes() for name, a in best.items()}, best_note
 
 
+def at_draw(monkeypatch, number, act):
+    """Call `act` when training batch `number` is drawn, which happens once an update; a compiled loss is only called to be recorded."""
+    drawn, batch = 0, CopyTask.batch
+
+    def counting(task, rng, size, length=None):
+        nonlocal drawn
+        drawn += size == SHORT.batch  # validation's batches are larger
+        if drawn == number and size == SHORT.batch:
+            act()
+        return batch(task, rng, size, length)
+
+    monkeypatch.setattr(CopyTask, "batch", counting)
+
+
 @pytest.mark.parametrize("optimiser", [GravesRMSProp(1e-3), Adam(1e-3), SGD(1e-3, momentum=0.9)])
 def test_an_interrupted_run_ends_in_the_state_of_an_uninterrupted_one(tmp_path, monkeypatch, optimiser):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run_experiment(experiment(optimiser=optimiser), whole, progress=False)
 
-    calls = 0
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
 
-    def interrupted(model, episode):
-        nonlocal calls
-        calls += 1
-        if calls == 13:  # update 5 (a validation made 8 calls): within a window, between two checkpoints
-            os.kill(os.getpid(), signal.SIGINT)
-        return bits_per_sequence(model, episode)
-
-    monkeypatch.setattr("tinymem.training.experiment.bits_per_sequence", interrupted)
+    at_draw(monkeypatch, 5, interrupt)  # within a window of the log, between two checkpoints
     with pytest.raises(Stopped, match="stopped at update 5 of 12"):
         run_experiment(experiment(optimiser=optimiser), parts, progress=False)
     run_experiment(experiment(optimiser=optimiser), parts, progress=False)
@@ -54,16 +63,11 @@ def test_an_interrupted_run_ends_in_the_state_of_an_uninterrupted_one(tmp_path, 
 def test_a_crash_between_checkpoints_repeats_and_logs_nothing_twice(tmp_path, monkeypatch):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run_experiment(experiment(), whole, progress=False)
-    calls = 0
 
-    def crashing(model, episode):
-        nonlocal calls
-        calls += 1
-        if calls == 25:  # update 9 (two validations made 16 calls): after the checkpoint at 6 and the log line at 8
-            raise MemoryError
-        return bits_per_sequence(model, episode)
+    def crash():
+        raise MemoryError
 
-    monkeypatch.setattr("tinymem.training.experiment.bits_per_sequence", crashing)
+    at_draw(monkeypatch, 9, crash)  # after the checkpoint at 6 and the log line at 8
     with pytest.raises(MemoryError):
         run_experiment(experiment(), parts, progress=False)
     assert load_checkpoint(parts / LAST)[1]["update"] == 6
@@ -125,15 +129,16 @@ def test_non_finite_numbers_stop_the_run_with_step_and_parameter(tmp_path, poiso
 
 
 def test_the_last_finite_checkpoint_is_named(tmp_path):
-    model, calls = NTM.build(np.random.default_rng(0)), 0
+    model, drawn = NTM.build(np.random.default_rng(0)), 0
 
-    def late(m, e):
-        nonlocal calls
-        calls += 1
-        return bits_per_sequence(m, e) * (float("nan") if calls > 7 else 1.0)
+    def late(rng):
+        nonlocal drawn
+        drawn += 1
+        episode = TASK.batch(rng, 1)
+        return dataclasses.replace(episode, inputs=episode.inputs * np.float32("nan" if drawn > 7 else 1))
 
     with pytest.raises(NonFiniteError, match=r"update 8: .*last finite checkpoint is .*last\.safetensors"):
-        train(model, lambda rng: TASK.batch(rng, 1), late, SGD(), SHORT, tmp_path, rng=np.random.default_rng(0), progress=False)
+        train(model, late, bits_per_sequence, SGD(), SHORT, tmp_path, rng=np.random.default_rng(0), progress=False)
     assert load_checkpoint(tmp_path / LAST)[1]["update"] == 6
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy
 
+from tinymem.engine.compile.compiled import compile
 from tinymem.engine.graph import no_grad
 from tinymem.models.lstm import LSTMConfig
 from tinymem.models.ntm import NTMConfig
@@ -43,8 +44,8 @@ class Experiment:
         return f"{self.name}-seed{self.seed}-{hashlib.sha1(dumps(self).encode()).hexdigest()[:8]}"
 
 
-def run_experiment(experiment: Experiment, folder: Path, progress: bool = True) -> list[dict[str, float]]:
-    """Train (or go on training) in `folder`; returns the log.
+def run_experiment(experiment: Experiment, folder: Path, progress: bool = True, eager: bool = False) -> list[dict[str, float]]:
+    """Train (or go on training) in `folder`, by compiled steps unless `eager`; returns the log.
 
     Three independent streams come from the seed: parameters, training data, validation data.
     """
@@ -52,9 +53,14 @@ def run_experiment(experiment: Experiment, folder: Path, progress: bool = True) 
     model = experiment.model.build(for_model, experiment.dtype)
     held_out = [experiment.task.batch(for_validation, VALIDATION_BATCH) for _ in range(VALIDATION_BATCHES)]
 
-    def validate(trained: Any) -> float:
+    def loss_without_graph(episode: Any) -> Any:
         with no_grad():
-            return float(numpy.mean([bits_per_sequence(trained, episode).item() for episode in held_out]))
+            return bits_per_sequence(model, episode)
+
+    measure = loss_without_graph if eager else compile(loss_without_graph, state=model)
+
+    def validate(trained: Any) -> float:
+        return float(numpy.mean([measure(episode).item() for episode in held_out]))
 
     return train(
         model,
@@ -67,6 +73,7 @@ def run_experiment(experiment: Experiment, folder: Path, progress: bool = True) 
         validate=validate,
         note=to_plain(experiment),
         progress=progress,
+        eager=eager,
     )
 
 

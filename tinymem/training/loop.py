@@ -21,10 +21,11 @@ from typing import Any
 import numpy
 
 from tinymem.engine.backend import Array, namespace_of, to_host
+from tinymem.engine.compile.compiled import compile
 from tinymem.engine.tensor import Tensor
 from tinymem.models.module import Module
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from tinymem.training.optimisers import Optimiser, Slots, apply_update, clip_by_norm, clip_elementwise
+from tinymem.training.optimisers import Optimiser, clip_by_norm, clip_elementwise
 from tinymem.training.runfolder import BEST, LAST, METRICS, locked, read_log, write_log
 
 
@@ -76,29 +77,26 @@ def train(
     note: dict[str, Any] | None = None,
     unit: str = "bits per sequence",
     progress: bool = True,
+    eager: bool = False,
 ) -> list[dict[str, float]]:
     """Train `model` on batches from `draw(rng)` until `schedule.updates`, and return the log (the lines of metrics.jsonl).
 
-    `loss_of(model, batch)` is a scalar Tensor in `unit`.  `rng` is the only source of randomness; its state is part of
+    `loss_of(model, batch)` is a scalar Tensor in `unit`.  Updates are compiled steps, unless `eager`.
+    `rng` is the only source of randomness; its state is part of
     the checkpoint, so an interrupted run that is resumed ends in exactly the state of an uninterrupted one.
     Raises NonFiniteError, Stopped (after Ctrl-C), CheckpointError.
     """
     with locked(folder), _stop_on_interrupt() as stop_requested, collecting_rarely():
         run = _Run(model, optimiser, folder, rng, note or {})
         run.resume()
-        clip = clip_elementwise if schedule.clip_by == "element" else clip_by_norm
-        parameters = model.parameters()
+        update = update_step(model, loss_of, optimiser, schedule, run.slots)
+        if not eager:
+            update = compile(update, state={"parameter": model, "slot": run.slots})
         bar = _progress_bar(schedule.updates, run.update, progress)
         while run.update < schedule.updates:
             started = time.process_time()
-            for parameter in parameters.values():
-                parameter.grad = None
-            loss = loss_of(model, draw(rng))
-            loss.backward()
-            gradients = {name: parameter.grad for name, parameter in parameters.items() if parameter.grad is not None}
-            value = _checked_loss(loss, gradients, run)
+            value = _checked_loss(update(draw(rng), run.update + 1), run)
             run.update += 1
-            apply_update(optimiser, parameters, clip(gradients, schedule.clip), run.slots, run.update)
             run.window_loss += value
             run.window_seconds += time.process_time() - started
             run.window_updates += 1
@@ -120,6 +118,39 @@ def train(
     return run.history
 
 
+Slots = dict[str, dict[str, Tensor]]  # by parameter and name: the optimiser's memory, as Tensors so that a step can rebind them
+
+
+def update_step(
+    model: Module, loss_of: Callable[[Any, Any], Tensor], optimiser: Optimiser, schedule: Schedule, slots: Slots
+) -> Callable[[Any, int], Array]:
+    """The step that is trained with: (batch, number of the update) -> the loss, then the sum of each parameter's gradient.
+
+    Forward, backward, clip, update.  Where the loss or a gradient is not finite, nothing is changed.
+    """
+    parameters = model.parameters()
+    clip = clip_elementwise if schedule.clip_by == "element" else clip_by_norm
+
+    def step(batch: Any, number: int) -> Array:
+        for parameter in parameters.values():
+            parameter.grad = None
+        loss = loss_of(model, batch)
+        loss.backward()
+        xp = namespace_of(loss.data)
+        gradients = {name: xp.zeros_like(p.data) if p.grad is None else p.grad for name, p in parameters.items()}
+        report = xp.stack([loss.data.reshape(()), *[gradient.sum() for gradient in gradients.values()]])
+        finite = xp.isfinite(report.sum())
+        for name, gradient in clip(gradients, schedule.clip).items():
+            old = {slot: tensor.data for slot, tensor in slots[name].items()}
+            updated, new = optimiser.update(parameters[name].data, gradient, old, number)
+            parameters[name].data = xp.where(finite, updated, parameters[name].data)
+            for slot, tensor in slots[name].items():
+                tensor.data = xp.where(finite, new[slot], old[slot])
+        return report
+
+    return step
+
+
 class _Run:
     """The resumable state of one run and its folder."""
 
@@ -131,7 +162,9 @@ class _Run:
         self.window_loss = self.window_seconds = 0.0
         self.window_updates = 0
         self.history: list[dict[str, float]] = []
-        self.slots: dict[str, Slots] = {name: optimiser.start(p.data) for name, p in model.named_parameters()}
+        self.slots: Slots = {
+            name: {slot: Tensor(array) for slot, array in optimiser.start(p.data).items()} for name, p in model.named_parameters()
+        }
 
     _COUNTERS = ("update", "best", "latest_validation", "window_loss", "window_seconds", "window_updates")
 
@@ -149,8 +182,8 @@ class _Run:
         try:
             self.model.load_state({name.removeprefix("parameter/"): a for name, a in arrays.items() if name.startswith("parameter/")})
             for name, slots in self.slots.items():
-                for slot, start in slots.items():
-                    slots[slot] = namespace_of(start).asarray(arrays[f"slot/{name}/{slot}"])
+                for slot, tensor in slots.items():
+                    tensor.data = namespace_of(tensor.data).asarray(arrays[f"slot/{name}/{slot}"])
             for counter in self._COUNTERS:
                 setattr(self, counter, note[counter])
             self.rng.bit_generator.state = note["rng"]
@@ -162,7 +195,7 @@ class _Run:
 
     def save(self) -> None:
         arrays = {f"parameter/{name}": array for name, array in self.model.state().items()}
-        arrays |= {f"slot/{name}/{slot}": to_host(array) for name, slots in self.slots.items() for slot, array in slots.items()}
+        arrays |= {f"slot/{name}/{slot}": to_host(tensor) for name, slots in self.slots.items() for slot, tensor in slots.items()}
         counters = {counter: getattr(self, counter) for counter in self._COUNTERS}
         counters["best"] = None if math.isinf(self.best) else self.best  # JSON knows no infinity
         save_checkpoint(self.folder / LAST, arrays, {"run": self.note, "rng": self.rng.bit_generator.state, **counters})
@@ -189,18 +222,20 @@ class _Run:
         return line
 
 
-def _checked_loss(loss: Tensor, gradients: dict[str, Array], run: _Run) -> float:
+def _checked_loss(report: Array, run: _Run) -> float:
     """The loss as a number, once it and every gradient are known to be finite: the one synchronisation of an update."""
-    xp = namespace_of(loss.data)
-    total = sum(gradient.sum() for gradient in gradients.values()) if gradients else loss.data
-    value, gradient_sum = to_host(xp.stack([loss.data.reshape(()), total.astype(loss.dtype)])).tolist()
-    if not (math.isfinite(value) and math.isfinite(gradient_sum)):
+    value, *sums = to_host(report).tolist()
+    if not all(map(math.isfinite, [value, *sums])):
         bad = [] if math.isfinite(value) else ["the loss"]
-        bad += [f"the gradient of {name}" for name, gradient in gradients.items() if not math.isfinite(float(gradient.sum()))]
+        bad += [
+            f"the gradient of {name}"
+            for (name, _), total in zip(run.model.named_parameters(), sums, strict=True)
+            if not math.isfinite(total)
+        ]
         last = run.folder / LAST
         where = f"the last finite checkpoint is {last}" if last.exists() else "there is no earlier checkpoint"
         raise NonFiniteError(
-            f"update {run.update + 1}: {', '.join(bad) or 'the sum of the gradients'} is not finite; {where}. "
+            f"update {run.update + 1}: {', '.join(bad)} is not finite; {where}. "
             "Try a smaller learning rate or a tighter clip, or check the data for NaN"
         )
     return float(value)

@@ -32,16 +32,24 @@ class RunFailed(RuntimeError):
 
 
 def sweep(
-    experiments: Sequence[Experiment], out: Path, processes: int | None = None, progress: bool = True, backend: str = "numpy"
+    experiments: Sequence[Experiment],
+    out: Path,
+    processes: int | None = None,
+    progress: bool = True,
+    backend: str = "numpy",
+    eager: bool = False,
 ) -> list[Path]:
     """Train all experiments, `processes` at a time (default: the machine's cores), and return their folders in order.
 
+    By compiled steps, unless `eager`.
     Says what it does with threads.  Raises RunFailed with the first failing run's message after the others have
     finished, and Stopped on Ctrl-C after every run has saved its state.
     """
     from tqdm.auto import tqdm
 
-    processes = processes or max(1, os.cpu_count() or 1)
+    cores = os.cpu_count() or 1
+    processes = processes or cores
+    threads = max(1, cores // max(1, min(processes, len(experiments))))  # of a compiled step: the cores that no other run wants
     folders = [out / experiment.folder for experiment in experiments]
     waiting = []
     for experiment, folder in zip(experiments, folders, strict=True):
@@ -58,7 +66,7 @@ def sweep(
                 bar = tqdm(
                     total=experiment.schedule.updates, desc=f"{experiment.name} seed {experiment.seed}", disable=None if progress else True
                 )
-                running.append((experiment, folder, _start(folder, backend), bar))
+                running.append((experiment, folder, _start(folder, backend, eager, threads), bar))
             time.sleep(0.3)
             for entry in list(running):
                 experiment, folder, process, bar = entry
@@ -86,18 +94,18 @@ def sweep(
     return folders
 
 
-def _start(folder: Path, backend: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tinymem.training.sweep", str(folder), backend]
+def _start(folder: Path, backend: str, eager: bool, threads: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tinymem.training.sweep", str(folder), backend, *["eager"] * eager]
     with open(folder / ERRORS, "w") as errors:
-        return subprocess.Popen(command, env={**os.environ, **ONE_THREAD}, stderr=errors)
+        return subprocess.Popen(command, env={**os.environ, **ONE_THREAD, "TINYMEM_THREADS": str(threads)}, stderr=errors)
 
 
-def main(folder: Path, backend: str = "numpy") -> int:
-    """Run the experiment described in `folder`: what each process of a sweep executes."""
+def main(folder: Path, backend: str = "numpy", mode: str = "compiled") -> int:
+    """Run the experiment described in `folder`, "compiled" or "eager": what each process of a sweep executes."""
     experiment = from_plain(json.loads((folder / DESCRIPTION).read_text()))
     try:
         with use(backend):
-            run_experiment(experiment, folder, progress=False)
+            run_experiment(experiment, folder, progress=False, eager=mode == "eager")
     except Exception as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
