@@ -59,7 +59,7 @@ def run_experiment(experiment: Experiment, folder: Path, progress: bool = True, 
 
     measure = loss_without_graph if eager else compile(loss_without_graph, state=model)
 
-    def validate(trained: Any) -> float:
+    def validate(_: Any) -> float:
         return float(numpy.mean([measure(episode).item() for episode in held_out]))
 
     return train(

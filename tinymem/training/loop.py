@@ -25,7 +25,7 @@ from tinymem.engine.compile.compiled import compile
 from tinymem.engine.tensor import Tensor
 from tinymem.models.module import Module
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from tinymem.training.optimisers import Optimiser, clip_by_norm, clip_elementwise
+from tinymem.training.optimisers import Optimiser, apply_update, clip_by_norm, clip_elementwise
 from tinymem.training.runfolder import BEST, LAST, METRICS, locked, read_log, write_log
 
 
@@ -139,13 +139,14 @@ def update_step(
         xp = namespace_of(loss.data)
         gradients = {name: xp.zeros_like(p.data) if p.grad is None else p.grad for name, p in parameters.items()}
         report = xp.stack([loss.data.reshape(()), *[gradient.sum() for gradient in gradients.values()]])
-        finite = xp.isfinite(report.sum())
-        for name, gradient in clip(gradients, schedule.clip).items():
-            old = {slot: tensor.data for slot, tensor in slots[name].items()}
-            updated, new = optimiser.update(parameters[name].data, gradient, old, number)
-            parameters[name].data = xp.where(finite, updated, parameters[name].data)
+        finite = xp.isfinite((report * 0).sum())  # inf · 0 is NaN; a sum of large numbers alone must not stop the update
+        before = {name: parameter.data for name, parameter in parameters.items()}
+        arrays = {name: {slot: tensor.data for slot, tensor in own.items()} for name, own in slots.items()}
+        apply_update(optimiser, parameters, clip(gradients, schedule.clip), arrays, number)
+        for name, parameter in parameters.items():
+            parameter.data = xp.where(finite, parameter.data, before[name])
             for slot, tensor in slots[name].items():
-                tensor.data = xp.where(finite, new[slot], old[slot])
+                tensor.data = xp.where(finite, arrays[name][slot], tensor.data)
         return report
 
     return step

@@ -7,10 +7,11 @@ import pytest
 
 import tinymem as tm
 from tinymem.models.lstm import LSTMConfig
+from tinymem.models.module import Module, parameter
 from tinymem.models.ntm import NTMConfig
 from tinymem.tasks.algorithms import CopyTask
 from tinymem.training.checkpoints import load_checkpoint
-from tinymem.training.loop import NonFiniteError, Schedule, train
+from tinymem.training.loop import NonFiniteError, Schedule, train, update_step
 from tinymem.training.objectives import bits_per_sequence
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
 from tinymem.training.runfolder import LAST
@@ -162,3 +163,19 @@ def test_drawn_numbers_in_a_loss_are_part_of_the_run(tmp_path):
     other, _ = trained(tmp_path / "other", loss=noisy(6))
     np.testing.assert_allclose(compiled, eager, rtol=1e-5)
     assert compiled != other
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_finite_gradients_whose_sum_overflows_are_applied(eager):
+    class Pair(Module):
+        def __init__(self):
+            self.a, self.b = parameter([0.0], "float32"), parameter([0.0], "float32")
+
+    model, optimiser = Pair(), SGD(0.1)
+    slots = {name: {} for name in model.parameters()}
+    step = update_step(model, lambda model, x: ((model.a + model.b) * tm.Tensor(x)).sum(), optimiser, Schedule(1), slots)
+    if not eager:
+        step = tm.compile(step, state={"parameter": model, "slot": slots})
+    report = step(np.array([3e38], "float32"), 1)
+    assert np.isfinite(report).all()
+    assert model.a.data[0] == model.b.data[0] == np.float32(-1.0)  # clipped at 10, times the learning rate

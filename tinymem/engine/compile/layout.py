@@ -137,10 +137,10 @@ class _Layout:
             if isinstance(row, Loop) and turn_narrow:
                 self._turn(row)
         self.steps: list[Any] = self.result.steps
-        self.own_rows = {row.out for row in program.rows if isinstance(row, Row)}
+        own = {row.out for row in program.rows if isinstance(row, Row)}
         for row in reversed(program.rows):
             if isinstance(row, Row) and row.op in ("assemble", "add_at", "copy"):
-                self._assembled_in_place(row, self.own_rows)
+                self._assembled_in_place(row, own)
         for row in program.rows:
             if isinstance(row, Row):
                 self.steps += self._row(row)
@@ -148,12 +148,9 @@ class _Layout:
                 self._loop(row)
 
     # -- homes ------------------------------------------------------------------------------------------------------------
-    def _fresh(self, value: Value, name: str = "") -> Home:
-        return Home(Buffer(value.size, value.dtype, name or value.name), value.shape, self._strides(value))
-
     def _home(self, value: Value) -> Home:
         if value not in self.homes:
-            self.homes[value] = self._fresh(value)
+            self.homes[value] = Home(Buffer(value.size, value.dtype, value.name), value.shape, self._strides(value))
         return self.homes[value]
 
     def _strides(self, value: Value) -> tuple[int, ...]:

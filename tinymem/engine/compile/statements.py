@@ -13,7 +13,7 @@ from typing import Any
 
 from tinymem.engine.compile.layout import Buffer, Home, LaidOut
 from tinymem.engine.compile.maps import MAPS
-from tinymem.engine.compile.program import NOWHERE, Literal, Note, Operand, Row
+from tinymem.engine.compile.program import Literal, Operand, Row
 
 SMALL = 64 * 64  # elements of a matrix whose product with one vector costs less than the call of a BLAS
 THIN = 4  # a matrix product with a side of at most this many, one for each index before, is a loop nest
@@ -47,7 +47,6 @@ class Statement:
     reduce: str | None = None
     add: bool = False
     loop: tuple[Any, ...] = ()
-    note: Note = NOWHERE
 
     @property
     def reduced(self) -> tuple[int, ...]:
@@ -79,20 +78,20 @@ def statement_of(laid_out: LaidOut, row: Row) -> Statement | None:
     shape = laid_out.homes[row.out].shape
     ins = tuple(place_of(laid_out, operand) for operand in row.ins)
     if row.op in MAPS:
-        return Statement(row.op, shape, ins, out, loop=row.attributes["loop"], note=row.note)
+        return Statement(row.op, shape, ins, out, loop=row.attributes["loop"])
     if row.op == "where":
-        return Statement("where", shape, ins, out, loop=row.attributes["loop"], note=row.note)
+        return Statement("where", shape, ins, out, loop=row.attributes["loop"])
     if row.op in ("copy", "accumulate"):
         shaped = row.ins[0].shape
         if shaped != shape and isinstance(ins[0], Place):
             assert math.prod(shaped) == math.prod(shape), f"{row.op}: {shaped} is not {shape}"
             shape, ins, out = _same_axes(row.ins[0], ins[0], shape, out)
-        return Statement("copy", shape, ins, out, add=row.op == "accumulate", loop=(out.dtype,), note=row.note)
+        return Statement("copy", shape, ins, out, add=row.op == "accumulate", loop=(out.dtype,))
     if row.op in ("sum", "max", "min"):
         space, axes = row.ins[0].shape, row.attributes["axes"]
         rest = iter(out.strides)
         strides = tuple(0 if k in axes else next(rest) for k in range(len(space)))
-        return Statement("copy", space, ins, _restrided(out, strides), row.op, loop=(out.dtype,), note=row.note)
+        return Statement("copy", space, ins, _restrided(out, strides), row.op, loop=(out.dtype,))
     if row.op == "matmul":
         return _product(row, ins, out)
     return None
@@ -140,7 +139,7 @@ def _product(row: Row, ins: tuple[Any, ...], out: Place) -> Statement | None:
     space = tuple(axis[0] for axis in axes + inner)
     places = [_restrided(p, tuple(axis[i + 1] for axis in axes + inner)) for i, p in enumerate((x, y, out))]
     reduce = "sum" if k > 1 else None
-    return Statement("multiply", space, (places[0], places[1]), places[2], reduce, loop=(out.dtype,) * 2, note=row.note)
+    return Statement("multiply", space, (places[0], places[1]), places[2], reduce, loop=(out.dtype,) * 2)
 
 
 # -- who may stand in whose way ---------------------------------------------------------------------------------------------------

@@ -314,7 +314,6 @@ def _with_rows_after(loop: Loop, sunk: set[Value], table: dict[Value, Operand]) 
                 readers[operand.value] = readers.get(operand.value, 0) + 1
     summed: list[Summed] = []
     learned: dict[Value, Operand] = {}
-    done: set[Value] = set()
     by_value: dict[Value, list[Summed]] = {}
     for s in loop.summed:
         if isinstance(s.inside, View) and s.inside.value in sunk:
@@ -343,7 +342,6 @@ def _with_rows_after(loop: Loop, sunk: set[Value], table: dict[Value, Operand]) 
             over_time.lift(row)
         except _NotLiftable:
             raise _NotLiftable(row.out) from None
-        done.add(row.out)
         for s in totals:
             over_time.rows.append(Row("sum", (over_time.lifted(s.inside),), s.outside, {"axes": (0,)}, row.note))
     for c in loop.collected:
