@@ -56,6 +56,61 @@ def gru_step(x, h, W, U, b):
     return new
 
 
+# -- stack ---------------------------------------------------------------------------------------------------------------
+def controller_hidden(x, h, tops, U, R, P):
+    new = numpy.zeros_like(h)
+    for n in range(h.shape[0]):
+        for i in range(h.shape[1]):
+            seen = sum(P[i, j] * tops[n, j] for j in range(tops.shape[1]))
+            new[n, i] = _sigmoid(_affine(U, x[n], R, h[n], numpy.zeros(h.shape[1]), i) + seen)
+    return new
+
+
+def stack_actions(h, A):
+    stacks, choices, hidden = A.shape
+    shares = numpy.zeros((h.shape[0], stacks, choices))
+    for n in range(h.shape[0]):
+        for k in range(stacks):
+            powers = [math.exp(sum(A[k, c, j] * h[n, j] for j in range(hidden))) for c in range(choices)]
+            shares[n, k] = [power / sum(powers) for power in powers]
+    return shares
+
+
+def push_value(h, D):
+    return numpy.array([[_sigmoid(sum(D[k, j] * row[j] for j in range(len(row)))) for k in range(len(D))] for row in h])
+
+
+def _cell(cells, i):
+    """A cell of a stack or list, -1 beyond its ends."""
+    return cells[i] if 0 <= i < len(cells) else -1.0
+
+
+def stack_update(stack, action, pushed):
+    new = numpy.zeros_like(stack)
+    for n, k, i in numpy.ndindex(stack.shape):
+        (push, pop, keep), old = action[n, k], stack[n, k]
+        above = pushed[n, k] if i == 0 else old[i - 1]
+        new[n, k, i] = push * above + pop * _cell(old, i + 1) + keep * old[i]
+    return new
+
+
+def list_update(cells, action, inserted, head):
+    new = numpy.zeros_like(cells)
+    for n, k, i in numpy.ndindex(cells.shape):
+        (left, right, insert), old = action[n, k], cells[n, k]
+        value = inserted[n, k] if i == head else old[i + 1] if i < head else old[i]
+        new[n, k, i] = right * _cell(old, i + 1) + left * _cell(old, i - 1) + insert * value
+    return new
+
+
+def discretize(action):
+    new = numpy.zeros_like(action)
+    for n, k in numpy.ndindex(action.shape[:2]):
+        shares = list(action[n, k])
+        new[n, k, shares.index(max(shares))] = 1.0
+    return new
+
+
 # -- ntm -----------------------------------------------------------------------------------------------------------------
 def read(memory, weighting):
     batch, locations, width = memory.shape
