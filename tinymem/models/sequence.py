@@ -36,8 +36,13 @@ class SequenceModel(Protocol):
 def run(model: SequenceModel, inputs: Tensor) -> Tensor:
     """Outputs (time, batch, Y) of the model for inputs (time, batch, X), from its initial state."""
     _check_inputs(model, inputs)
-    _, outputs = scan(model.step, model.initial_state(inputs.shape[1]), inputs)
-    return outputs  # type: ignore[no-any-return]
+    return advance(model, model.initial_state(inputs.shape[1]), inputs)[1]
+
+
+def advance(model: SequenceModel, state: Any, inputs: Tensor) -> tuple[Any, Tensor]:
+    """(state after, outputs (time, batch, Y)) of the model for inputs (time, batch, X), from `state`: a stream read in chunks."""
+    _check_inputs(model, inputs)
+    return scan(model.step, state, inputs)
 
 
 def trace(model: SequenceModel, inputs: Tensor) -> Trace:
