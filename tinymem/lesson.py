@@ -21,6 +21,7 @@ from tinymem.engine.backend import use
 from tinymem.training.checkpoints import write_atomically
 from tinymem.training.experiment import Experiment, load_trained
 from tinymem.training.runfolder import BEST, read_log
+from tinymem.training.ship import load_shipped
 from tinymem.training.sweep import sweep
 from tinymem.version import __version__
 
@@ -37,9 +38,11 @@ class Options:
     """How a lesson is run."""
 
     train: bool = False
-    """train every model of the lesson from its seed, instead of evaluating the shipped checkpoints (about an hour on two cores)"""
+    """train every model of the lesson from its seed, instead of evaluating the shipped checkpoints (up to an hour on two cores)"""
     quick: bool = False
     """a small real training run of under two minutes, instead of the shipped checkpoints"""
+    size: Literal["lesson", "paper"] = "lesson"
+    """the size that trains here, or the paper's full size, where a lesson offers it"""
     backend: Literal["numpy", "cupy"] = "numpy"
     """numpy or cupy"""
     eager: bool = False
@@ -52,6 +55,8 @@ class Options:
             raise UsageError(
                 "--train and --quick exclude each other: --train reproduces the shipped runs, --quick is a small run of its own"
             )
+        if self.quick and self.size == "paper":
+            raise UsageError("--quick and --size paper exclude each other: nothing of the paper's size is quick")
 
 
 _for_the_whole_script = ExitStack()  # held here: a context that nobody holds ends at once
@@ -111,9 +116,11 @@ class Run:
 class Lesson:
     """Options in, figures and `results.json` out."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, offers_paper_size: bool = False) -> None:
         self.name = name
         self.options = _options.get() or _options_of_script()
+        if self.options.size == "paper" and not offers_paper_size:
+            raise UsageError(f"--size paper: the lesson {name} has one size only; leave --size out")
         self.folder = self.options.out / name
         self.rows: list[Row] = []
         try:
@@ -138,14 +145,13 @@ class Lesson:
         """The trained models: shipped ones, or trained here now with --train or --quick (resumed if begun before)."""
         if self.train or self.quick:
             folders = sweep(experiments, self.folder / "runs", backend=self.options.backend, eager=self.options.eager)
+            found = []
+            for folder in folders:
+                model, _, note = load_trained(folder / BEST)
+                found.append((model, read_log(folder), note))
         else:
-            shipped = find_lesson(self.name).parent / "checkpoints" / self.name
-            folders = [shipped / experiment.folder for experiment in experiments]
-        found = []
-        for experiment, folder in zip(experiments, folders, strict=True):
-            model, _, note = load_trained(folder / BEST)
-            found.append(Run(experiment, model, read_log(folder), note["validation"]))
-        return found
+            found = load_shipped(find_lesson(self.name).parent / "checkpoints" / self.name, experiments)
+        return [Run(experiment, model, log, note["validation"]) for experiment, (model, log, note) in zip(experiments, found, strict=True)]
 
     def show(self, figure: Figure, name: str) -> None:
         """Write a figure as PNG and SVG into the lesson's folder and say where; a notebook shows it too."""

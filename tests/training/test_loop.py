@@ -14,7 +14,7 @@ from tinymem.models.lstm import LSTMConfig
 from tinymem.tasks.algorithms import CopyTask
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from tinymem.training.experiment import load_trained, run_experiment
-from tinymem.training.loop import NonFiniteError, Schedule, Stopped, train
+from tinymem.training.loop import NonFiniteError, Schedule, Steady, Stopped, train
 from tinymem.training.objectives import bits_per_sequence, wrong_bits
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
 from tinymem.training.runfolder import BEST, LAST, METRICS, locked, read_log
@@ -123,7 +123,15 @@ def test_non_finite_numbers_stop_the_run_with_step_and_parameter(tmp_path, poiso
         "parameter": lambda m, e: bits_per_sequence(m, e) + (m.out.b * 0).sum() ** 0.5,  # a square root at 0: its slope is infinite
     }
     with pytest.raises(NonFiniteError, match=expected) as error, np.errstate(all="ignore"):
-        train(model, lambda rng: TASK.batch(rng, 1), tripped[poison], SGD(), SHORT, tmp_path, rng=np.random.default_rng(0), progress=False)
+        train(
+            model,
+            Steady(lambda rng: TASK.batch(rng, 1), tripped[poison]),
+            SGD(),
+            SHORT,
+            tmp_path,
+            rng=np.random.default_rng(0),
+            progress=False,
+        )
     assert "no earlier checkpoint" in str(error.value)
     assert all(np.isfinite(array).all() for array in model.state().values())  # the poisoned update was not applied
 
@@ -138,7 +146,7 @@ def test_the_last_finite_checkpoint_is_named(tmp_path):
         return dataclasses.replace(episode, inputs=episode.inputs * np.float32("nan" if drawn > 7 else 1))
 
     with pytest.raises(NonFiniteError, match=r"update 8: .*last finite checkpoint is .*last\.safetensors"):
-        train(model, late, bits_per_sequence, SGD(), SHORT, tmp_path, rng=np.random.default_rng(0), progress=False)
+        train(model, Steady(late, bits_per_sequence), SGD(), SHORT, tmp_path, rng=np.random.default_rng(0), progress=False)
     assert load_checkpoint(tmp_path / LAST)[1]["update"] == 6
 
 

@@ -2,13 +2,15 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from tiny import experiment
 
+from tinymem.training.checkpoints import CheckpointError, load_checkpoint
 from tinymem.training.configs import ConfigError, dumps, from_plain, to_plain
 from tinymem.training.experiment import load_trained, run_experiment
 from tinymem.training.runfolder import BEST, LAST, METRICS, read_log
-from tinymem.training.ship import ship
+from tinymem.training.ship import load_shipped, ship
 from tinymem.training.sweep import RunFailed, sweep
 
 
@@ -29,13 +31,36 @@ def test_a_failing_run_is_named_and_the_others_finish(tmp_path):
     assert len(read_log(tmp_path / good.folder)) == 3
 
 
+def test_runs_that_differ_in_their_seed_are_shipped_together(tmp_path):
+    family = [experiment(seed=seed) for seed in (1, 0)]
+    folders = sweep(family, tmp_path / "runs", progress=False)
+    (shipped,) = ship(tmp_path / "runs", tmp_path / "checkpoints")
+    assert sorted(path.suffix for path in shipped.parent.iterdir()) == [".jsonl", ".safetensors"]
+    assert not any("slot" in name for name in load_checkpoint(shipped)[0])
+    for folder, made_by, (model, log, note) in zip(folders, family, load_shipped(shipped.parent, family), strict=True):
+        best, _, its_note = load_trained(folder / BEST)
+        assert note == its_note
+        assert from_plain(note["run"]) == made_by
+        assert log == read_log(folder)
+        for name, array in best.state().items():
+            assert np.array_equal(model.state()[name], array), name
+    with pytest.raises(CheckpointError, match="holds the seeds 0, 1, not 2"):
+        load_shipped(shipped.parent, [experiment(seed=2)])
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        load_shipped(shipped.parent, [experiment(dtype="float64")])
+
+
+def test_a_large_family_is_stored_in_half_precision(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinymem.training.ship.LARGEST", 1000)
+    sweep([experiment()], tmp_path / "runs", progress=False)
+    (shipped,) = ship(tmp_path / "runs", tmp_path / "checkpoints")
+    assert {str(array.dtype) for array in load_checkpoint(shipped)[0].values()} == {"float16"}
+    ((model, _, _),) = load_shipped(tmp_path / "checkpoints", [experiment()])
+    assert {str(array.dtype) for array in model.state().values()} == {"float32"}
+
+
 def test_only_finished_runs_are_shipped(tmp_path):
     (folder,) = sweep([experiment()], tmp_path / "runs", progress=False)
-    (shipped,) = ship(tmp_path / "runs", tmp_path / "checkpoints")
-    assert sorted(path.name for path in shipped.iterdir()) == ["best.safetensors", "experiment.json", "metrics.jsonl"]
-    model, made_by, _ = load_trained(shipped / BEST)
-    assert made_by == experiment()
-    assert not any("slot" in name for name in model.parameters())
     log = (folder / METRICS).read_text().splitlines(keepends=True)
     (folder / METRICS).write_text("".join(log[:-1]))
     with pytest.raises(ValueError, match="this run is not finished"):

@@ -8,10 +8,16 @@ from typing import Any
 
 from tinymem.models.lstm import LSTMConfig
 from tinymem.models.ntm import NTMConfig
+from tinymem.models.rnn import RNNConfig
+from tinymem.models.stack_rnn import StackRNNConfig
 from tinymem.tasks.algorithms import CopyTask
+from tinymem.tasks.languages import StreamTask
+from tinymem.tasks.programs import AdditionTask, ExecutionTask, MemorisationTask
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
 
-KNOWN: dict[str, type] = {kind.__name__: kind for kind in (LSTMConfig, NTMConfig, CopyTask, SGD, Adam, GravesRMSProp)}
+MODELS = LSTMConfig, NTMConfig, RNNConfig, StackRNNConfig
+TASKS = CopyTask, StreamTask, AdditionTask, ExecutionTask, MemorisationTask
+KNOWN: dict[str, type] = {kind.__name__: kind for kind in (*MODELS, *TASKS, SGD, Adam, GravesRMSProp)}
 
 
 class ConfigError(ValueError):

@@ -14,9 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy
 
@@ -64,44 +64,104 @@ class Schedule:
             raise ValueError(f"clip_by must be 'element' or 'norm', got {self.clip_by!r}")
 
 
+class Course(Protocol):
+    """What a run learns from, and what else goes on as it goes on: a curriculum's level, a stream's place, a state carried over."""
+
+    @property
+    def pace(self) -> float:
+        """The factor on the learning rate."""
+        ...
+
+    @property
+    def carried(self) -> dict[str, Tensor]:
+        """Part of the step's state: the loss rebinds their data."""
+        ...
+
+    def draw(self, rng: numpy.random.Generator) -> Any:
+        """The next batch."""
+        ...
+
+    def loss(self, model: Any, batch: Any) -> Tensor:
+        """What is minimised, a scalar."""
+        ...
+
+    def validate(self, model: Any) -> float | None:
+        """By what parameters are compared, the lower the better; None if they are not."""
+        ...
+
+    def report(self) -> dict[str, float]:
+        """What a line of the log says of it."""
+        ...
+
+    def progress(self) -> dict[str, Any]:
+        """All of it but `carried`, as JSON knows it, for the checkpoint."""
+        ...
+
+    def go_on(self, progress: dict[str, Any]) -> None:
+        """Go on from what `progress` said."""
+        ...
+
+
+@dataclass(frozen=True)
+class Steady:
+    """A course on which nothing goes on but the parameters: every batch is drawn alike."""
+
+    draw: Callable[[numpy.random.Generator], Any]
+    loss: Callable[[Any, Any], Tensor]
+    measure: Callable[[Any], float] | None = None
+    pace: float = 1.0
+    carried: dict[str, Tensor] = field(default_factory=dict)
+
+    def validate(self, model: Any) -> float | None:
+        return self.measure(model) if self.measure else None
+
+    def report(self) -> dict[str, float]:
+        return {}
+
+    def progress(self) -> dict[str, Any]:
+        return {}
+
+    def go_on(self, progress: dict[str, Any]) -> None:
+        pass
+
+
 def train(
     model: Module,
-    draw: Callable[[numpy.random.Generator], Any],
-    loss_of: Callable[[Any, Any], Tensor],
+    course: Course,
     optimiser: Optimiser,
     schedule: Schedule,
     folder: Path,
     *,
     rng: numpy.random.Generator,
-    validate: Callable[[Any], float] | None = None,
     note: dict[str, Any] | None = None,
     unit: str = "bits per sequence",
     progress: bool = True,
     eager: bool = False,
 ) -> list[dict[str, float]]:
-    """Train `model` on batches from `draw(rng)` until `schedule.updates`, and return the log (the lines of metrics.jsonl).
+    """Train `model` on its `course` until `schedule.updates`, and return the log (the lines of metrics.jsonl).
 
-    `loss_of(model, batch)` is a scalar Tensor in `unit`.  Updates are compiled steps, unless `eager`.
-    `rng` is the only source of randomness; its state is part of
-    the checkpoint, so an interrupted run that is resumed ends in exactly the state of an uninterrupted one.
+    The course's loss is in `unit`.  Updates are compiled steps, unless `eager`.  `rng` is the only source of randomness; its state
+    and the course's progress are part of the checkpoint, so an interrupted run that is resumed ends in exactly the state of an
+    uninterrupted one.
     Raises NonFiniteError, Stopped (after Ctrl-C), CheckpointError.
     """
     with locked(folder), _stop_on_interrupt() as stop_requested, collecting_rarely():
-        run = _Run(model, optimiser, folder, rng, note or {})
+        run = _Run(model, course, optimiser, folder, rng, note or {})
         run.resume()
-        update = update_step(model, loss_of, optimiser, schedule, run.slots)
+        update = update_step(model, course.loss, optimiser, schedule, run.slots)
         if not eager:
-            update = compile(update, state={"parameter": model, "slot": run.slots})
+            update = compile(update, state={"parameter": model, "slot": run.slots, "carried": course.carried})
         bar = _progress_bar(schedule.updates, run.update, progress)
         while run.update < schedule.updates:
             started = time.process_time()
-            value = _checked_loss(update(draw(rng), run.update + 1), run)
+            batch = course.draw(rng)
+            value = _checked_loss(update(batch, run.update + 1, course.pace), run)
             run.update += 1
             run.window_loss += value
             run.window_seconds += time.process_time() - started
             run.window_updates += 1
-            if run.update % schedule.validate_every == 0 and validate is not None:
-                run.validated(validate(model))
+            if run.update % schedule.validate_every == 0:
+                run.validated(course.validate(model))
             if run.update % schedule.log_every == 0 or run.update == schedule.updates:
                 line = run.log(schedule.batch)
                 bar.update(run.update - bar.n)
@@ -123,15 +183,15 @@ Slots = dict[str, dict[str, Tensor]]  # by parameter and name: the optimiser's m
 
 def update_step(
     model: Module, loss_of: Callable[[Any, Any], Tensor], optimiser: Optimiser, schedule: Schedule, slots: Slots
-) -> Callable[[Any, int], Array]:
-    """The step that is trained with: (batch, number of the update) -> the loss, then the sum of each parameter's gradient.
+) -> Callable[..., Array]:
+    """The step that is trained with: (batch, number of the update, pace) -> the loss, then the sum of each parameter's gradient.
 
     Forward, backward, clip, update.  Where the loss or a gradient is not finite, nothing is changed.
     """
     parameters = model.parameters()
     clip = clip_elementwise if schedule.clip_by == "element" else clip_by_norm
 
-    def step(batch: Any, number: int) -> Array:
+    def step(batch: Any, number: int, pace: float = 1.0) -> Array:
         for parameter in parameters.values():
             parameter.grad = None
         loss = loss_of(model, batch)
@@ -142,7 +202,7 @@ def update_step(
         finite = xp.isfinite((report * 0).sum())  # inf · 0 is NaN; a sum of large numbers alone must not stop the update
         before = {name: parameter.data for name, parameter in parameters.items()}
         arrays = {name: {slot: tensor.data for slot, tensor in own.items()} for name, own in slots.items()}
-        apply_update(optimiser, parameters, clip(gradients, schedule.clip), arrays, number)
+        apply_update(optimiser, parameters, clip(gradients, schedule.clip), arrays, number, pace)
         for name, parameter in parameters.items():
             parameter.data = xp.where(finite, parameter.data, before[name])
             for slot, tensor in slots[name].items():
@@ -155,8 +215,10 @@ def update_step(
 class _Run:
     """The resumable state of one run and its folder."""
 
-    def __init__(self, model: Module, optimiser: Optimiser, folder: Path, rng: numpy.random.Generator, note: dict[str, Any]) -> None:
-        self.model, self.folder, self.rng, self.note = model, folder, rng, note
+    def __init__(
+        self, model: Module, course: Course, optimiser: Optimiser, folder: Path, rng: numpy.random.Generator, note: dict[str, Any]
+    ) -> None:
+        self.model, self.course, self.folder, self.rng, self.note = model, course, folder, rng, note
         self.update = 0
         self.best = math.inf
         self.latest_validation: float | None = None
@@ -185,6 +247,9 @@ class _Run:
             for name, slots in self.slots.items():
                 for slot, tensor in slots.items():
                     tensor.data = namespace_of(tensor.data).asarray(arrays[f"slot/{name}/{slot}"])
+            for name, tensor in self.course.carried.items():
+                tensor.data = namespace_of(tensor.data).asarray(arrays[f"carried/{name}"])
+            self.course.go_on(note["course"])
             for counter in self._COUNTERS:
                 setattr(self, counter, note[counter])
             self.rng.bit_generator.state = note["rng"]
@@ -199,11 +264,13 @@ class _Run:
         arrays |= {f"slot/{name}/{slot}": to_host(tensor) for name, slots in self.slots.items() for slot, tensor in slots.items()}
         counters = {counter: getattr(self, counter) for counter in self._COUNTERS}
         counters["best"] = None if math.isinf(self.best) else self.best  # JSON knows no infinity
+        arrays |= {f"carried/{name}": to_host(tensor) for name, tensor in self.course.carried.items()}
+        counters["course"] = self.course.progress()
         save_checkpoint(self.folder / LAST, arrays, {"run": self.note, "rng": self.rng.bit_generator.state, **counters})
 
-    def validated(self, value: float) -> None:
+    def validated(self, value: float | None) -> None:
         self.latest_validation = value
-        if value < self.best:
+        if value is not None and value < self.best:
             self.best = value
             save_checkpoint(self.folder / BEST, self.model.state(), {"run": self.note, "update": self.update, "validation": value})
 
@@ -214,6 +281,7 @@ class _Run:
             "loss": self.window_loss / self.window_updates,
             "validation": self.latest_validation,
             "cpu_seconds": round(self.window_seconds, 3),
+            **self.course.report(),
         }
         self.window_loss = self.window_seconds = 0.0
         self.window_updates = 0

@@ -9,7 +9,8 @@ import numpy
 
 from tinymem.engine.backend import to_host
 from tinymem.engine.graph import no_grad
-from tinymem.engine.losses import bernoulli_loss
+from tinymem.engine.losses import bernoulli_loss, categorical_loss
+from tinymem.engine.ops import maximum, take
 from tinymem.engine.tensor import Tensor
 from tinymem.models.sequence import SequenceModel, run
 from tinymem.tasks.algorithms import Episode
@@ -38,3 +39,18 @@ def wrong_bits(model: SequenceModel, episode: Episode) -> tuple[int, int]:
     asked = episode.mask[:, :, None] > 0
     wrong = ((predicted_bits(model, episode) > 0.5) != (episode.targets > 0.5)) & asked
     return int(wrong.sum()), int(asked.sum()) * episode.targets.shape[2]
+
+
+def one_hot(numbers: Any, count: int, dtype: Any) -> Tensor:
+    """Symbols by number, (time, batch), as input vectors (time, batch, count)."""
+    return take(Tensor(numpy.eye(count), dtype=dtype), numbers, 0)
+
+
+def bits_per_symbol(logits: Tensor, targets: Any, mask: Any) -> Tensor:
+    """-log₂ p(target symbol), mean over the symbols that count; a scalar Tensor.
+
+    logits (time, batch, symbols); targets (time, batch) integers; mask (time, batch), 1 where a symbol counts.
+    """
+    weight = Tensor(mask)
+    bits: Tensor = (categorical_loss(logits, targets) * weight).sum() / (LN2 * maximum(weight.sum(), 1.0))
+    return bits

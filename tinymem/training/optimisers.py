@@ -21,8 +21,8 @@ class Optimiser(Protocol):
         """The slots before the first update."""
         ...
 
-    def update(self, parameter: Array, gradient: Array, slots: Slots, step: int) -> tuple[Array, Slots]:
-        """The parameter and slots after update number `step`, counted from 1."""
+    def update(self, parameter: Array, gradient: Array, slots: Slots, step: int, pace: float = 1.0) -> tuple[Array, Slots]:
+        """The parameter and slots after update number `step`, counted from 1, with `pace` times the learning rate."""
         ...
 
 
@@ -41,10 +41,10 @@ class SGD:
     def start(self, parameter: Array) -> Slots:
         return _zeros(parameter, "velocity") if self.momentum else {}
 
-    def update(self, parameter: Array, gradient: Array, slots: Slots, step: int) -> tuple[Array, Slots]:
+    def update(self, parameter: Array, gradient: Array, slots: Slots, step: int, pace: float = 1.0) -> tuple[Array, Slots]:
         if not self.momentum:
-            return parameter - self.learning_rate * gradient, slots
-        velocity = self.momentum * slots["velocity"] - self.learning_rate * gradient
+            return parameter - pace * self.learning_rate * gradient, slots
+        velocity = self.momentum * slots["velocity"] - pace * self.learning_rate * gradient
         return parameter + velocity, {"velocity": velocity}
 
 
@@ -63,11 +63,11 @@ class GravesRMSProp:
     def start(self, parameter: Array) -> Slots:
         return _zeros(parameter, "square", "mean", "delta")
 
-    def update(self, parameter: Array, gradient: Array, slots: Slots, step: int) -> tuple[Array, Slots]:
+    def update(self, parameter: Array, gradient: Array, slots: Slots, step: int, pace: float = 1.0) -> tuple[Array, Slots]:
         xp, rho = namespace_of(parameter), self.decay
         square = rho * slots["square"] + (1 - rho) * (gradient * gradient)
         mean = rho * slots["mean"] + (1 - rho) * gradient
-        delta = self.momentum * slots["delta"] - self.learning_rate * gradient / xp.sqrt(square - mean * mean + self.epsilon)
+        delta = self.momentum * slots["delta"] - pace * self.learning_rate * gradient / xp.sqrt(square - mean * mean + self.epsilon)
         return parameter + delta, {"square": square, "mean": mean, "delta": delta}
 
 
@@ -83,12 +83,12 @@ class Adam:
     def start(self, parameter: Array) -> Slots:
         return _zeros(parameter, "m", "v")
 
-    def update(self, parameter: Array, gradient: Array, slots: Slots, step: int) -> tuple[Array, Slots]:
+    def update(self, parameter: Array, gradient: Array, slots: Slots, step: int, pace: float = 1.0) -> tuple[Array, Slots]:
         xp = namespace_of(parameter)
         m = self.beta1 * slots["m"] + (1 - self.beta1) * gradient
         v = self.beta2 * slots["v"] + (1 - self.beta2) * (gradient * gradient)
         m_hat, v_hat = m / (1 - self.beta1**step), v / (1 - self.beta2**step)
-        return parameter - self.learning_rate * m_hat / (xp.sqrt(v_hat) + self.epsilon), {"m": m, "v": v}
+        return parameter - pace * self.learning_rate * m_hat / (xp.sqrt(v_hat) + self.epsilon), {"m": m, "v": v}
 
 
 def clip_elementwise(gradients: Mapping[str, Array], bound: float) -> dict[str, Array]:
@@ -105,9 +105,14 @@ def clip_by_norm(gradients: Mapping[str, Array], bound: float) -> dict[str, Arra
 
 
 def apply_update(
-    optimiser: Optimiser, parameters: Mapping[str, Tensor], gradients: Mapping[str, Any], slots: dict[str, Slots], step: int
+    optimiser: Optimiser,
+    parameters: Mapping[str, Tensor],
+    gradients: Mapping[str, Any],
+    slots: dict[str, Slots],
+    step: int,
+    pace: float = 1.0,
 ) -> None:
-    """One update of every parameter that has a gradient: rebinds its data and its slots."""
+    """One update of every parameter that has a gradient, with `pace` times the learning rate: rebinds its data and its slots."""
     for name, gradient in gradients.items():
         parameter = parameters[name]
-        parameter.data, slots[name] = optimiser.update(parameter.data, gradient, slots[name], step)
+        parameter.data, slots[name] = optimiser.update(parameter.data, gradient, slots[name], step, pace)

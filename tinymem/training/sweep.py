@@ -73,7 +73,7 @@ def sweep(
                 log = read_log(folder)
                 if log:
                     bar.update(log[-1]["update"] - bar.n)
-                    bar.set_postfix_str(f"{log[-1]['loss']:.3g} bits per sequence")
+                    bar.set_postfix_str(f"{log[-1]['loss']:.3g} {experiment.unit}")
                 if process.poll() is not None:
                     running.remove(entry)
                     bar.close()

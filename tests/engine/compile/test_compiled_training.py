@@ -11,7 +11,7 @@ from tinymem.models.module import Module, parameter
 from tinymem.models.ntm import NTMConfig
 from tinymem.tasks.algorithms import CopyTask
 from tinymem.training.checkpoints import load_checkpoint
-from tinymem.training.loop import NonFiniteError, Schedule, train, update_step
+from tinymem.training.loop import NonFiniteError, Schedule, Steady, train, update_step
 from tinymem.training.objectives import bits_per_sequence
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
 from tinymem.training.runfolder import LAST
@@ -25,8 +25,7 @@ def trained(folder, *, model=NTM, loss=bits_per_sequence, optimiser=None, schedu
     network = model.build(np.random.default_rng(0))
     history = train(
         network,
-        lambda rng: TASK.batch(rng, schedule.batch),
-        loss,
+        Steady(lambda rng: TASK.batch(rng, schedule.batch), loss),
         optimiser or GravesRMSProp(1e-3),
         schedule,
         folder,
@@ -91,7 +90,14 @@ def test_a_loss_or_gradient_that_is_not_finite_names_update_and_parameter_and_ch
     network = NTM.build(np.random.default_rng(0))
     with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match=named):
         train(
-            network, lambda rng: TASK.batch(rng, 2), loss, SGD(), SHORT, tmp_path, rng=np.random.default_rng(1), progress=False, eager=eager
+            network,
+            Steady(lambda rng: TASK.batch(rng, 2), loss),
+            SGD(),
+            SHORT,
+            tmp_path,
+            rng=np.random.default_rng(1),
+            progress=False,
+            eager=eager,
         )
     for (name, a), b in zip(network.state().items(), before.state().values(), strict=True):
         assert np.array_equal(a, b), name
@@ -107,7 +113,9 @@ def test_a_poisoned_batch_later_on_is_named_and_not_applied(tmp_path, eager):
         return dataclasses.replace(episode, inputs=episode.inputs * np.float32("nan")) if len(seen) == 8 else episode
 
     with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match=r"update 8: the loss.*last finite checkpoint is"):
-        train(network, draw, bits_per_sequence, Adam(1e-3), SHORT, tmp_path, rng=np.random.default_rng(1), progress=False, eager=eager)
+        train(
+            network, Steady(draw, bits_per_sequence), Adam(1e-3), SHORT, tmp_path, rng=np.random.default_rng(1), progress=False, eager=eager
+        )
     for name, array in network.state().items():
         assert np.isfinite(array).all(), name
         assert np.array_equal(array, seen[-1][name]), name
@@ -125,8 +133,7 @@ def test_a_loss_is_recorded_twice_for_each_length_and_never_called_again(tmp_pat
     schedule = Schedule(8, batch=2, log_every=1)
     train(
         network,
-        lambda rng: TASK.batch(rng, 2, length=next(lengths)),
-        loss,
+        Steady(lambda rng: TASK.batch(rng, 2, length=next(lengths)), loss),
         SGD(1e-3),
         schedule,
         tmp_path,
