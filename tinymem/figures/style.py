@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import ParamSpec
+from typing import Literal, ParamSpec
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -23,8 +23,11 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE = "#6E6E6E", "#EDEDED"
 
-SYSTEMS = {"NTM-FF": BLUE, "NTM-LSTM": GREEN, "LSTM": VERMILLION}
-"""The colour of each system, the same in every figure."""
+SYSTEMS = {
+    "NTM-FF": BLUE, "NTM-LSTM": GREEN, "LSTM": VERMILLION, "RNN": PURPLE,
+    "List RNN": ORANGE, "List RNN + rounding": "#7A4F00", "Stack RNN": SKY, "Stack RNN + rounding": "#004B7F",
+}  # fmt: skip
+"""The colour of each system, the same in every figure; with rounding, a darker tone of the same hue."""
 
 SHARES = "Greys"
 """The map of bits, probabilities and weightings; its scale is always 0 … 1."""
@@ -67,6 +70,12 @@ def colour_of(system: str) -> str:
     if system not in SYSTEMS:
         raise ValueError(f"no colour is fixed for the system {system!r}; the systems are {', '.join(SYSTEMS)}")
     return SYSTEMS[system]
+
+
+def line_of(system: str) -> Literal["solid"] | tuple[float, tuple[float, float]]:
+    """The fixed line style of a system: with rounding dashed, so that a line under it, of the same values, is still seen."""
+    colour_of(system)
+    return (0.0, (2.2, 1.6)) if system.endswith("+ rounding") else "solid"
 
 
 def save(figure: Figure, folder: Path | str, name: str) -> tuple[Path, Path]:
