@@ -23,6 +23,7 @@ def lesson(
     name: Annotated[str, tyro.conf.Positional],
     train: bool = False,
     quick: bool = False,
+    size: Literal["lesson", "paper"] = "lesson",
     backend: Literal["numpy", "cupy"] = "numpy",
     eager: bool = False,
     out: Path = Path("tinymem-out"),
@@ -32,8 +33,9 @@ def lesson(
 
     Args:
         name: the lesson, or 'list'
-        train: train every model of the lesson from its seed (an hour on two cores; stop with Ctrl-C, the same command goes on)
+        train: train every model of the lesson from its seed (up to an hour on two cores; stop with Ctrl-C, the same command goes on)
         quick: a small real training run of under two minutes
+        size: the size that trains here, or the paper's full size, where a lesson offers it
         backend: numpy or cupy
         eager: train operation by operation instead of by compiled steps
         out: folder for figures, results.json and runs
@@ -42,7 +44,19 @@ def lesson(
     if name == "list":
         print(table([("lesson", "about")] + [(name, lesson_title(path)) for name, path in lesson_files().items()]))
         return
-    run_lesson(name, Options(train=train, quick=quick, backend=backend, eager=eager, out=out))
+    run_lesson(name, Options(train=train, quick=quick, size=size, backend=backend, eager=eager, out=out))
+
+
+def predict(program: Annotated[str, tyro.conf.Positional], debug: bool = False) -> None:
+    r"""Ask a trained LSTM what a program prints: tinymem predict "print(123+456)".
+
+    Args:
+        program: the program, its lines parted by \n or by line breaks; - reads it from the standard input
+        debug: show the traceback of an error
+    """
+    from tinymem import predict
+
+    print(predict.predict(sys.stdin.read() if program == "-" else program))
 
 
 def doctor(debug: bool = False) -> None:
@@ -64,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a console that lacks γ or ── shows ? instead of failing
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"lesson": lesson, "doctor": doctor},
+            {"lesson": lesson, "predict": predict, "doctor": doctor},
             prog="tinymem",
             description="A lecture on memory and attention that runs.",
             args=given,
