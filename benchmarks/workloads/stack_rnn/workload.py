@@ -9,13 +9,11 @@ import numpy
 from benchmarks.contestant import Arrays, Peer, Workload
 from tinymem.engine.backend import creation_namespace
 from tinymem.engine.losses import categorical_loss
-from tinymem.engine.ops import concatenate, sigmoid, softmax
 from tinymem.engine.scan import scan
 from tinymem.engine.tensor import Tensor
+from tinymem.equations.stack import EMPTY, controller_hidden, push_value, stack_actions, stack_update
 from tinymem.models.module import Module, glorot
 from tinymem.training.optimisers import Adam
-
-EMPTY = -1.0  # a cell that nothing was pushed to, and what is shifted in from below the bottom
 
 
 @dataclass(frozen=True)
@@ -44,19 +42,14 @@ class StackRNN(Module):
         """Logits (time, batch, symbols) of the next symbol for one-hot inputs (time, batch, symbols)."""
         sizes, batch, xp, dtype = self.sizes, inputs.shape[1], creation_namespace(), self.U.dtype
         stacks = Tensor(xp.full((batch, sizes.stacks, sizes.depth), EMPTY, dtype=dtype))
-        below = Tensor(xp.full((batch, sizes.stacks, 1), EMPTY, dtype=dtype))
         h = Tensor(xp.zeros((batch, sizes.hidden), dtype=dtype))
 
         def step(state: tuple[Tensor, Tensor], x: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
             h, stacks = state  # (batch, H), (batch, S, depth)
             tops = stacks[:, :, : sizes.seen].reshape(batch, sizes.stacks * sizes.seen)
-            h = sigmoid(x @ self.U.T + h @ self.R.T + tops @ self.P.T)
-            actions = softmax((h @ self.A.T).reshape(batch, sizes.stacks, 3), 2)
-            push, pop, keep = actions[:, :, 0:1], actions[:, :, 1:2], actions[:, :, 2:3]  # (batch, S, 1)
-            value = sigmoid(h @ self.D.T)[:, :, None]  # (batch, S, 1)
-            pushed = concatenate([value, stacks[:, :, :-1]], 2)
-            popped = concatenate([stacks[:, :, 1:], below], 2)
-            return (h, push * pushed + pop * popped + keep * stacks), h
+            h = controller_hidden(x, h, tops, self.U, self.R, self.P)
+            actions = stack_actions(h, self.A.reshape(sizes.stacks, 3, sizes.hidden))
+            return (h, stack_update(stacks, actions, push_value(h, self.D))), h
 
         _, hidden = scan(step, (h, stacks), inputs)  # (time, batch, H)
         return hidden @ self.V.T
