@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tinymem.engine.backend import creation_namespace
 from tinymem.engine.errors import OperandError
-from tinymem.engine.ops import argmax, concatenate, einsum, sigmoid, softmax, split, take
+from tinymem.engine.ops import argmax, concatenate, sigmoid, softmax, split, take
 from tinymem.engine.tensor import Tensor, wrap
 from tinymem.equations.registry import equation
 
@@ -53,7 +53,9 @@ def stack_actions(h: Tensor, A: Tensor) -> Tensor:
 
     h_t (batch, H), A (K, C, H); returns a_t (batch, K, C), on the simplex for each stack.  Source: Joulin & Mikolov 2015, eq. 2.
     """
-    return softmax(einsum("bh,kch->bkc", h, A), 2)
+    stacks, choices, hidden = A.shape
+    scores = h @ A.reshape(stacks * choices, hidden).T  # (batch, H) x (H, K C) -> (batch, K C): one product for all stacks
+    return softmax(scores.reshape(h.shape[0], stacks, choices), 2)
 
 
 @equation(

@@ -64,16 +64,18 @@ def episodes(task: CopyTask, size: int, seed: int, eager: bool) -> Steady:
     """A run on episodes, compared by the mean bits per sequence of some that are never trained on."""
     rng = numpy.random.default_rng([seed, 2])
     held_out = [task.batch(rng, VALIDATION_BATCH) for _ in range(VALIDATION_BATCHES)]
-    measures: dict[int, Any] = {}
+    loss: Any = None
 
     def measure(model: Any) -> float:
+        nonlocal loss
+
         def loss_without_graph(episode: Any) -> Any:
             with no_grad():
                 return bits_per_sequence(model, episode)
 
-        if not measures:
-            measures[0] = loss_without_graph if eager else compile(loss_without_graph, state=model)
-        return float(numpy.mean([measures[0](episode).item() for episode in held_out]))
+        if loss is None:  # compiled once a run
+            loss = loss_without_graph if eager else compile(loss_without_graph, state=model)
+        return float(numpy.mean([loss(episode).item() for episode in held_out]))
 
     return Steady(lambda rng: task.batch(rng, size), bits_per_sequence, measure)
 

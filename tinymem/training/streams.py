@@ -210,5 +210,5 @@ def _read_all(model: Any, streams: Sequence[Integers], read: Callable[..., Any])
 def _begun_anew(model: Any, fresh: Any, leaves: Sequence[Any]) -> Any:
     """The state of these leaves, with the model's initial one where a stream begins anew."""
     initial, rebuild = flatten(model.initial_state(fresh.shape[0]))
-    shapes = [asarray(fresh).reshape(-1, *[1] * (leaf.ndim - 1)) for leaf in initial]
-    return rebuild([where(shape, leaf, Tensor(of.data)) for shape, leaf, of in zip(shapes, initial, leaves, strict=True)])
+    begins = [asarray(fresh).reshape(-1, *[1] * (leaf.ndim - 1)) for leaf in initial]  # (batch, 1, …), as many axes as the leaf
+    return rebuild([where(begin, leaf, Tensor(of.data)) for begin, leaf, of in zip(begins, initial, leaves, strict=True)])
