@@ -66,8 +66,21 @@ class Node:
         self.attributes = attributes
 
 
-def shared_results(root: Node | Leaf) -> dict[Node | Leaf, int]:
-    """How many times the result of a reachable row is used, for those used more than once.  Iterative: a tape is deep."""
+@contextmanager
+def recording() -> Iterator[None]:
+    """Within this context operations are recorded, whatever is the case around it."""
+    token = _recording.set(True)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def shared_results(root: Node | Leaf, ends: frozenset[Node | Leaf] = frozenset()) -> dict[Node | Leaf, int]:
+    """How many times the result of a reachable row is used, for those used more than once; what lies behind `ends` is not reached.
+
+    Iterative: a tape is deep.
+    """
     seen: set[Node | Leaf] = {root}
     shared: dict[Node | Leaf, int] = {}
     to_visit = [root]
@@ -77,20 +90,22 @@ def shared_results(root: Node | Leaf) -> dict[Node | Leaf, int]:
                 shared[parent] = shared.get(parent, 1) + 1
             elif parent is not None:
                 seen.add(parent)
-                to_visit.append(parent)
+                if parent not in ends:
+                    to_visit.append(parent)
     return shared
 
 
-def leaves(root: Node | Leaf) -> set[Leaf]:
-    """Every leaf that a result was computed from."""
+def leaves(root: Node | Leaf, ends: frozenset[Node | Leaf] = frozenset()) -> set[Node | Leaf]:
+    """Every leaf that a result was computed from; where a row of `ends` is reached, that row."""
     seen: set[Node | Leaf] = {root}
     to_visit = [root]
     while to_visit:
         for parent in to_visit.pop().parents:
             if parent is not None and parent not in seen:
                 seen.add(parent)
-                to_visit.append(parent)
-    return {node for node in seen if type(node) is Leaf}
+                if parent not in ends:
+                    to_visit.append(parent)
+    return {node for node in seen if type(node) is Leaf or node in ends}
 
 
 def walk_back(
@@ -99,8 +114,9 @@ def walk_back(
     sum_to: Callable[[Any, tuple[int, ...]], Any],
     wrap: Callable[[Array, Node | Leaf | None], Any] | None = None,
     keep: frozenset[Node | Leaf] = frozenset(),
+    beyond: bool = True,
 ) -> tuple[dict[Node | Leaf, Any], set[Node | Leaf]]:
-    """Cotangents of every leaf (and of the rows in `keep`), from the cotangent of `root`.
+    """Cotangents of every leaf (and of the rows in `keep`), from the cotangent of `root`.  Not `beyond`: it ends at those.
 
     A row is served when its last consumer has been: reverse topological order.  Its cotangent is let go then, so memory
     falls as the walk proceeds: most results have one consumer and their cotangent goes straight on; only those of
@@ -108,11 +124,13 @@ def walk_back(
     same VJPs run on plain arrays.  Also returns the rows whose sums were made here and alias nothing.
     """
     with setting(walking_back, True):
-        return _walk_back(root, cotangent, sum_to, wrap, keep)
+        return _walk_back(root, cotangent, sum_to, wrap, keep, beyond)
 
 
-def _walk_back(root: Any, cotangent: Any, sum_to: Any, wrap: Any, keep: Any) -> tuple[dict[Node | Leaf, Any], set[Node | Leaf]]:
-    awaited = shared_results(root)
+def _walk_back(
+    root: Any, cotangent: Any, sum_to: Any, wrap: Any, keep: Any, beyond: bool
+) -> tuple[dict[Node | Leaf, Any], set[Node | Leaf]]:
+    awaited = shared_results(root) if beyond else shared_results(root, keep)
     sums: dict[Node | Leaf, Any] = {}
     summed_here: set[Node | Leaf] = set()
     kept: dict[Node | Leaf, Any] = {}
@@ -124,6 +142,8 @@ def _walk_back(root: Any, cotangent: Any, sum_to: Any, wrap: Any, keep: Any) -> 
             continue
         if node in keep:
             kept[node] = g
+            if not beyond:
+                continue
         primitive, parents, output, saved, attributes = node.primitive, node.parents, node.output, node.saved, node.attributes
         each, vjps = primitive.each, primitive.vjps
         if wrap is not None:

@@ -33,16 +33,19 @@ class SequenceModel(Protocol):
     def step(self, state: Any, x: Tensor) -> tuple[Any, Tensor]: ...
 
 
-def run(model: SequenceModel, inputs: Tensor) -> Tensor:
-    """Outputs (time, batch, Y) of the model for inputs (time, batch, X), from its initial state."""
+def run(model: SequenceModel, inputs: Tensor, checkpoint_every: int | None = None) -> Tensor:
+    """Outputs (time, batch, Y) of the model for inputs (time, batch, X), from its initial state.
+
+    `checkpoint_every`: about √time bounds the memory that a gradient through a long sequence needs (see `scan`).
+    """
     _check_inputs(model, inputs)
-    return advance(model, model.initial_state(inputs.shape[1]), inputs)[1]
+    return advance(model, model.initial_state(inputs.shape[1]), inputs, checkpoint_every)[1]
 
 
-def advance(model: SequenceModel, state: Any, inputs: Tensor) -> tuple[Any, Tensor]:
+def advance(model: SequenceModel, state: Any, inputs: Tensor, checkpoint_every: int | None = None) -> tuple[Any, Tensor]:
     """(state after, outputs (time, batch, Y)) of the model for inputs (time, batch, X), from `state`: a stream read in chunks."""
     _check_inputs(model, inputs)
-    return scan(model.step, state, inputs)
+    return scan(model.step, state, inputs, checkpoint_every)
 
 
 def trace(model: SequenceModel, inputs: Tensor) -> Trace:

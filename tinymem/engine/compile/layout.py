@@ -8,7 +8,9 @@ assembled from pieces.  The rows that remain to be copied are written out as row
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from tinymem.engine.compile.program import (
@@ -22,8 +24,10 @@ from tinymem.engine.compile.program import (
     Value,
     View,
     contiguous,
+    read_values,
     reads,
     relocated,
+    substitute_rows,
     whole,
 )
 
@@ -74,26 +78,50 @@ class Access:
 
 
 @dataclass
+class Order:
+    """A program's rows in stretches, each the body of a loop or what stands between loops, and when which of them runs.
+
+    What stands between the loops of a loop over segments is a stretch of that one.
+    """
+
+    stretches: list[tuple[Loop | None, list[Row]]] = field(default_factory=list)
+    turns: list[tuple[int, range]] = field(default_factory=list)
+    """number of a stretch, and the time steps it runs through"""
+    regions: dict[int, range] = field(default_factory=dict)
+    """for a stretch within a loop over segments, the numbers of all stretches in it"""
+
+
+@dataclass
 class LaidOut:
     """A program whose values have homes.  A loop is a pair of it and its body's rows, in order."""
 
     homes: dict[Value, Home] = field(default_factory=dict)
-    steps: list[Row | tuple[Loop, list[Row]]] = field(default_factory=list)
+    steps: list[Any] = field(default_factory=list)
+    """rows, and loops as (Loop, its rows and loops)"""
     outputs: tuple[Operand, ...] = ()
     updates: tuple[tuple[Value, Operand], ...] = ()
 
-    def stretches(self) -> list[tuple[Loop | None, list[Row]]]:
+    @cached_property
+    def order(self) -> Order:
         """Rows between loops together, each loop by itself; the updates of the state at the end."""
-        found: list[tuple[Loop | None, list[Row]]] = []
+        order = Order()
         updates = [Row("copy", (new,), value) for value, new in self.updates]
-        for step in [*self.steps, *updates]:
-            if isinstance(step, tuple):
-                found.append(step)
-            elif found and found[-1][0] is None:
-                found[-1][1].append(step)
+        for part in _parts([*self.steps, *updates]):
+            first = len(order.stretches)
+            if isinstance(part, list):
+                order.stretches.append((None, part))
+                order.turns.append((first, range(1)))
+            elif not part[0].holds_loops:
+                order.stretches.append(part)
+                order.turns.append((first, part[0].times))
             else:
-                found.append((None, [step]))
-        return found
+                around, body = part
+                order.stretches += [(around, inner) if isinstance(inner, list) else inner for inner in _parts(body)]
+                region = range(first, len(order.stretches))
+                order.regions |= dict.fromkeys(region, region)
+                loops = {number: order.stretches[number][0] or around for number in region}
+                order.turns += [(n, range(s, s + 1) if loop is around else loop.times) for s in around.times for n, loop in loops.items()]
+        return order
 
     def access(self, operand: View) -> Access:
         """The memory that a view shows."""
@@ -103,6 +131,24 @@ class LaidOut:
         found = relocated(operand, View(operand.value, home.shape, home.strides, home.offset))
         assert found is not None, f"{operand} cannot be read at {home}"
         return Access(home, found.shape, found.strides, found.offset)
+
+
+def steps_through_time(loop: Loop | None) -> bool:
+    """Does a stretch of this loop run at every time step, rather than once or between the loops of a segment?"""
+    return loop is not None and not loop.holds_loops
+
+
+def _parts(steps: Sequence[Any]) -> list[Any]:
+    """Loops, and the rows between them as lists."""
+    found: list[Any] = []
+    for step in steps:
+        if isinstance(step, tuple):
+            found.append(step)
+        elif found and isinstance(found[-1], list):
+            found[-1].append(step)
+        else:
+            found.append([step])
+    return found
 
 
 def lay_out(
@@ -118,6 +164,7 @@ def lay_out(
 
 class _Layout:
     def __init__(self, program: Program, given: dict[Value, Any], in_place: bool, rigid: dict[Value, str], turn_narrow: bool) -> None:
+        program = replace(program, rows=_standing_still(program.rows))
         self.result = LaidOut(outputs=program.outputs, updates=program.updates)
         self.homes = self.result.homes
         self.in_place = in_place
@@ -133,19 +180,9 @@ class _Layout:
             array = given[value]
             self.homes[value] = Home(Buffer(value.size, value.dtype, value.name, array), value.shape, contiguous(value.shape))
         self.turned: dict[Value, tuple[int, ...]] = {}
-        for row in program.rows:
-            if isinstance(row, Loop) and turn_narrow:
-                self._turn(row)
-        self.steps: list[Any] = self.result.steps
-        own = {row.out for row in program.rows if isinstance(row, Row)}
-        for row in reversed(program.rows):
-            if isinstance(row, Row) and row.op in ("assemble", "add_at", "copy"):
-                self._assembled_in_place(row, own)
-        for row in program.rows:
-            if isinstance(row, Row):
-                self.steps += self._row(row)
-            else:
-                self._loop(row)
+        if turn_narrow:
+            self._turn(program.rows)
+        self._rows(program.rows, {row.out for row in program.rows if isinstance(row, Row)}, self.result.steps)
 
     # -- homes ------------------------------------------------------------------------------------------------------------
     def _home(self, value: Value) -> Home:
@@ -156,7 +193,14 @@ class _Layout:
     def _strides(self, value: Value) -> tuple[int, ...]:
         return self.turned.get(value, contiguous(value.shape))
 
-    def _turn(self, loop: Loop) -> None:
+    def _turn(self, rows: Sequence[AnyRow]) -> None:
+        for row in rows:
+            if isinstance(row, Loop) and row.holds_loops:
+                self._turn(row.rows)
+            elif isinstance(row, Loop):
+                self._turn_loop(row)
+
+    def _turn_loop(self, loop: Loop) -> None:
         """Matrices with short rows are stored column after column, where every reader can follow.
 
         N locations of width M, M short: a loop over the locations fills the machine's vectors, one over the width does not.
@@ -254,6 +298,17 @@ class _Layout:
         return isinstance(operand, View) and len(self.views.get(operand.value, [])) == 1
 
     # -- rows -------------------------------------------------------------------------------------------------------------
+    def _rows(self, rows: Sequence[AnyRow], own: set[Value], steps: list[Any]) -> None:
+        """Append what remains to be done of these rows to `steps`."""
+        for row in reversed(rows):
+            if isinstance(row, Row) and row.op in ("assemble", "add_at", "copy"):
+                self._assembled_in_place(row, own)
+        for row in rows:
+            if isinstance(row, Row):
+                steps += self._row(row)
+            else:
+                self._loop(row, steps)
+
     def _row(self, row: Row) -> list[Row]:
         home = self._home(row.out)
         if row.out in self.moved:
@@ -294,8 +349,10 @@ class _Layout:
         return Row("copy", (operand,), self._alias(home), {}, like.note)
 
     # -- loops ------------------------------------------------------------------------------------------------------------
-    def _loop(self, loop: Loop) -> None:
-        own = {row.out for row in loop.rows}  # type: ignore[union-attr]
+    def _loop(self, loop: Loop, steps: list[Any]) -> None:
+        """Append a loop to `steps`, and before it what is done once."""
+        own = {row.out for row in loop.rows if isinstance(row, Row)}
+        own -= _read_by_loops(loop)  # these must not move with the segments
         length, back = loop.length, loop.backwards
         last: list[tuple[Operand, Home]] = []  # to be copied at the end of a time step
         body: list[Row] = []
@@ -322,7 +379,7 @@ class _Layout:
             for kept, shift in ((kept_inside, int(back)), (kept_next, int(not back))):
                 if kept is not None:
                     self.homes[kept] = Home(buffer, kept.shape, (size, *plain), shift * size)
-            self.steps.append(self._copy(c.start, Home(buffer, c.inside.shape, plain, first * size), loop))
+            steps.append(self._copy(c.start, Home(buffer, c.inside.shape, plain, first * size), loop))
             if not self._try_home(c.next, after, own):
                 last.append((c.next, after))
         for entry in loop.collected:
@@ -333,16 +390,13 @@ class _Layout:
             home = Home(outside.buffer, inside_shape, outside.strides[1:], outside.offset, outside.strides[0])
             if not self._try_home(entry.inside, home, own):
                 last.append((entry.inside, home))
-        for row in reversed(loop.rows):
-            if row.op in ("assemble", "add_at", "copy"):
-                self._assembled_in_place(row, own)  # type: ignore[arg-type]
-        body += [part for row in loop.rows for part in self._row(row)]  # type: ignore[arg-type]
+        self._rows(loop.rows, own, body)
         for total in loop.summed:
             home = self._home(total.outside)
-            self.steps.append(self._copy(Literal(0.0, home.shape, home.buffer.dtype), home, loop))
+            steps.append(self._copy(Literal(0.0, home.shape, home.buffer.dtype), home, loop))
             body.append(Row("accumulate", (total.inside,), self._alias(home), {}, loop.note))
         body += [self._copy(operand, home, loop) for operand, home in last]
-        self.steps.append((loop, body))
+        steps.append((loop, body))
 
     def _carried_strides(self, c: Carry) -> tuple[int, ...]:
         """One layout for what is carried in and out."""
@@ -354,7 +408,7 @@ class _Layout:
     def _slice(self, outside: Operand, inside: Value, loop: Loop, body: list[Row]) -> None:
         """The sliced value's home moves through the array from outside; where a reader cannot follow it there, it is copied."""
         if isinstance(outside, Literal):
-            body.append(Row("copy", (replace(outside, shape=inside.shape),), inside, {}, loop.note))
+            body.append(self._copy(outside, self._home(inside), loop))
             return
         home = self._home(outside.value)
         if home.strides == contiguous(home.shape):
@@ -368,7 +422,39 @@ class _Layout:
             self.homes[inside] = moving
         else:
             entry = self._alias(moving)
-            body.append(Row("copy", (whole(entry),), inside, {}, loop.note))
+            body.append(self._copy(whole(entry), self._home(inside), loop))
+
+
+def _standing_still(rows: Sequence[AnyRow]) -> tuple[AnyRow, ...]:
+    """What a loop over segments carries or slices moves with the segments; loops inside of it read a copy that stays in one place.
+
+    So no memory moves with two loops at once.
+    """
+    found: list[AnyRow] = []
+    for row in rows:
+        if isinstance(row, Loop) and row.holds_loops:
+            moving = _read_by_loops(row) & set(row.own)
+            copies = [Row("copy", (whole(value),), Value(value.shape, value.dtype), {}, row.note) for value in row.own if value in moving]
+            table: dict[Value, Operand] = {copy.ins[0].value: whole(copy.out) for copy in copies}  # type: ignore[union-attr]
+            row = replace(row, rows=(*copies, *[_reading(inner, table) if isinstance(inner, Loop) else inner for inner in row.rows]))
+        found.append(row)
+    return tuple(found)
+
+
+def _reading(loop: Loop, table: dict[Value, Operand]) -> Loop:
+    """The loop with other operands, but for its carries' starts: those are copied in anyway."""
+    changed = substitute_rows((loop,), table)[0]
+    assert isinstance(changed, Loop)
+    return replace(changed, carries=tuple(replace(c, start=old.start) for c, old in zip(changed.carries, loop.carries, strict=True)))
+
+
+def _read_by_loops(loop: Loop) -> set[Value]:
+    """What the loops inside of a loop read from outside of themselves, but for their carries' starts."""
+    found: set[Value] = set()
+    for row in loop.rows:
+        if isinstance(row, Loop):
+            found |= read_values(replace(row, carries=tuple(replace(c, start=Literal(0.0)) for c in row.carries)))
+    return found
 
 
 def _count(shape: tuple[int, ...]) -> int:

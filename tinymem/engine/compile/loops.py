@@ -3,6 +3,9 @@
 The loop is one node of the tape.  Its several results are picked from it, their cotangents come back in one bundle,
 and the vector-Jacobian product is a loop through the same time steps backwards, which reads what the forward body
 computed at each step.
+
+A long sequence may be cut into segments: a loop over segments around one over the steps of a segment.  The outer loop's
+derivative then keeps nothing of what the inner one computed but runs it again.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from tinymem.engine.compile.program import (
     View,
     read_values,
     reads,
+    renewed,
     substitute_rows,
     whole,
     written_values,
@@ -31,16 +35,36 @@ from tinymem.engine.compile.recorded import Recorded
 from tinymem.engine.compile.refusals import refuse
 from tinymem.engine.errors import OperandError
 from tinymem.engine.graph import Leaf, Node, is_recording, leaves, walk_back
-from tinymem.engine.ops import sum_to
+from tinymem.engine.ops import concatenate, sum_to
 from tinymem.engine.primitive import primitive
+from tinymem.engine.several import Bundle, forked, never, picked
 from tinymem.engine.structure import describe, flatten
 from tinymem.engine.tensor import Tensor, wrap
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
-def record_scan(recorder: Recorder, step: Step, state: Any, inputs: Any, length: int) -> tuple[Any, Any]:
-    """`scan` in a step that is being recorded."""
+def record_segments(recorder: Recorder, step: Step, state: Any, inputs: Any, length: int, every: int) -> tuple[Any, Any]:
+    """`scan` with `checkpoint_every` in a step that is being recorded: whole segments as a loop of loops, then the steps left over."""
+    sliced, rebuild = flatten(inputs)
+    sliced = [_tensor(recorder, x) for x in sliced]
+    count, rest = divmod(length, every)
+    whole_ones = rebuild([x[: length - rest].reshape(count, every, *x.shape[1:]) for x in sliced])
+
+    def segment(state: Any, inputs: Any) -> tuple[Any, Any]:
+        return record_scan(recorder, step, state, inputs, every)
+
+    state, outputs = record_scan(recorder, segment, state, whole_ones, count, again=True)
+    found, rebuild_output = flatten(outputs)
+    found = [y.reshape(length - rest, *y.shape[2:]) for y in found]
+    if rest:
+        state, last = record_scan(recorder, step, state, rebuild([x[length - rest :] for x in sliced]), rest)
+        found = [concatenate([y, z]) for y, z in zip(found, flatten(last)[0], strict=True)]
+    return state, rebuild_output(found)
+
+
+def record_scan(recorder: Recorder, step: Step, state: Any, inputs: Any, length: int, again: bool = False) -> tuple[Any, Any]:
+    """`scan` in a step that is being recorded.  `again`: its derivative computes the body again, from the state before it."""
     starts, rebuild_state = flatten(state)
     sliced, rebuild_inputs = flatten(inputs)
     starts, sliced = [_tensor(recorder, x) for x in starts], [_tensor(recorder, x) for x in sliced]
@@ -78,7 +102,7 @@ def record_scan(recorder: Recorder, step: Step, state: Any, inputs: Any, length:
     roots = [x.node for x in (*nexts, *results)]
     if is_recording() and any(roots):
         outside = [tensor for _, tensor in scope.proxies.values()]
-        back = _Backwards(recorder, home, place, scope, loop, carried, entries, roots, [leaf for leaf, _ in scope.proxies.values()])
+        back = _Backwards(recorder, home, place, scope, loop, carried, entries, roots, [leaf for leaf, _ in scope.proxies.values()], again)
         operands = [*starts, *sliced, *outside]
         reached = set[Any]().union(*[leaves(root) for root in roots if root is not None])
         inner = [*[x.node for x in carried], *[x.node for x in entries], *[leaf for leaf, _ in scope.proxies.values()]]
@@ -86,12 +110,12 @@ def record_scan(recorder: Recorder, step: Step, state: Any, inputs: Any, length:
             recorder.local(x.node, x.data) if x.node is not None and leaf in reached else None
             for x, leaf in zip(operands, inner, strict=True)
         ]
-        row = Node(primitive("scan(*operands)", _never, each=back.gradient), parents, [x.shape for x in operands], None, {})
+        row = Node(primitive("scan(*operands)", never, each=back.gradient), parents, [x.shape for x in operands], None, {})
         home.own_nodes.add(row)
         for position, root in enumerate(roots):
             if root is not None:
-                picked = nodes[position] = Node(_pick, [row], [()], None, {"position": position})
-                home.own_nodes.add(picked)
+                found = nodes[position] = picked(row, position)
+                home.own_nodes.add(found)
     tensors = [wrap(array, node) for array, node in zip(arrays, nodes, strict=True)]
     return rebuild_state(tensors[: len(finals)]), rebuild_output(tensors[len(finals) :])
 
@@ -117,27 +141,6 @@ def _inside(scope: Scope, value: Value, node: Any) -> Tensor:
     return wrap(Recorded(whole(value)), leaf)
 
 
-def _never(xp: Any, *operands: Any) -> Any:
-    raise AssertionError("a recorded loop is not computed by a primitive")
-
-
-class Bundle:
-    """The cotangents of several results of one row, by position."""
-
-    __slots__ = ("parts",)
-    shape = ()
-
-    def __init__(self, parts: dict[int, Any]) -> None:
-        self.parts = parts
-
-    def __add__(self, other: Bundle) -> Bundle:
-        both = {position: self.parts[position] + part for position, part in other.parts.items() if position in self.parts}
-        return Bundle({**self.parts, **other.parts, **both})
-
-
-_pick = primitive("pick(x; position) = one result of a row that has several", _never, x=lambda g, out, x, position: Bundle({position: g}))
-
-
 class _Backwards:
     """The derivative of one recorded loop: recorded once, when the first of its operands asks for its cotangent."""
 
@@ -152,9 +155,10 @@ class _Backwards:
         entries: Sequence[Tensor],
         roots: Sequence[Any],
         proxies: Sequence[Leaf],
+        again: bool,
     ) -> None:
         self.recorder, self.home, self.place, self.scope, self.loop = recorder, home, place, scope, loop
-        self.carried, self.entries, self.roots, self.proxies = carried, entries, roots, proxies
+        self.carried, self.entries, self.roots, self.proxies, self.again = carried, entries, roots, proxies, again
         self.asked: Any = None
         self.found: list[Any] = []
 
@@ -182,13 +186,7 @@ class _Backwards:
                     entry = Value(outside.shape[1:], outside.dtype, "cotangent")
                     slices.append(Slice(outside, entry))
                     cotangents[position] = Recorded(whole(entry))
-            positions = list(cotangents)
-            fork = primitive(
-                "fork(*results)",
-                _never,
-                each=lambda g, out, position, *shapes: cotangents[positions[position]],
-            )
-            root = Node(fork, [self.roots[p] for p in positions], [cotangents[p].shape for p in positions], None, {})
+            root = forked([self.roots[p] for p in cotangents], list(cotangents.values()))
             found, _ = walk_back(root, Recorded(Literal(1.0, (), heirs[0].dtype if heirs else None)), sum_to)
         of_carried = [found.get(x.node) if x.node is not None else None for x in self.carried]
         of_entries = [found.get(x.node) if x.node is not None else None for x in self.entries]
@@ -228,6 +226,10 @@ class _Backwards:
         """What the backward body reads of the forward body is collected over time by the one and sliced by the other."""
         forward = self.home.rows[self.place]
         assert isinstance(forward, Loop)
+        if self.again:  # only the states are: the rest is computed in front of what reads it
+            rows, new = renewed(self.scope.rows)
+            backward = substitute_rows((backward,), {old: whole(value) for old, value in new.items()})[0]  # type: ignore[assignment]
+            backward = replace(backward, rows=(*rows, *backward.rows))
         inner = written_values(forward.rows) | set(forward.own)
         sliced_already = {s.inside: s.outside for s in forward.slices}
         collected, slices, table = list(forward.collected), list(backward.slices), {}

@@ -15,9 +15,9 @@ import numpy
 
 from tinymem.engine.compile import cache as disk
 from tinymem.engine.compile.kernel_c import Source, source_of
-from tinymem.engine.compile.layout import Buffer, LaidOut
+from tinymem.engine.compile.layout import Buffer, LaidOut, steps_through_time
 from tinymem.engine.compile.passes.fuse import Kernel, Opaque, Unit, arranged, fuse, touches
-from tinymem.engine.compile.passes.plan import plan
+from tinymem.engine.compile.passes.plan import Touch, lifetimes, plan
 from tinymem.engine.compile.program import Loop, Operand, Row, View, whole
 from tinymem.engine.compile.statements import Place, Statement, is_loop_nest, place_of, statement_of, written_place
 
@@ -97,7 +97,7 @@ class Native:
         self.block = memory
         self.threads = threads
         library, self.has_blas = runtime()
-        stretches = [self._stretch(step, without) for step in laid_out.stretches()]
+        stretches = [self._stretch(step, without) for step in laid_out.order.stretches]
         local = self._local_buffers(stretches)
         store_all = "stores" in without
         self.sources: list[list[tuple[Unit, Source | None]]] = [
@@ -113,11 +113,12 @@ class Native:
         self.kernels = len(self.texts)
         self.arrays, self.bytes = self._allocate(stretches, share="plan" not in without)
         self.report = numpy.zeros(1, numpy.int64)
-        self._tabulate(stretches, names, addresses, library)
+        self._tabulate(names, addresses, library)
 
     # -- grouping -----------------------------------------------------------------------------------------------------------------
     def _stretch(self, step: tuple[Loop | None, list[Row]], without: frozenset[str]) -> tuple[Loop | None, list[Unit]]:
         loop, rows = step
+        inside_loop = steps_through_time(loop)
         rows = _added_products(self.laid_out, rows)
         units: list[Statement | Opaque] = []
         for row in rows:
@@ -127,9 +128,9 @@ class Native:
             elif math.prod(statement.space):
                 units.append(statement)
         leading = Counter(u.space[0] for u in units if isinstance(u, Statement) and len(u.space) > 1)
-        batch = leading.most_common(1)[0][0] if leading and loop is not None else None
-        units = [arranged(u, loop is not None, batch) if isinstance(u, Statement) else u for u in units]
-        return loop, fuse(units, "fuse" not in without, loop is not None)
+        batch = leading.most_common(1)[0][0] if leading and inside_loop else None
+        units = [arranged(u, inside_loop, batch) if isinstance(u, Statement) else u for u in units]
+        return loop, fuse(units, "fuse" not in without, inside_loop)
 
     def _touch(self, operand: View) -> Any:
         place = place_of(self.laid_out, operand)
@@ -152,38 +153,21 @@ class Native:
 
     # -- memory ---------------------------------------------------------------------------------------------------------------------
     def _allocate(self, stretches: list[tuple[Loop | None, list[Unit]]], share: bool) -> tuple[dict[Buffer, Any], int]:
-        lives: dict[Buffer, tuple[int, int]] = {}
         inputs: dict[Buffer, Any] = {}
         for home in self.laid_out.homes.values():
             if home.buffer.array is not None:
                 inputs[home.buffer] = home.buffer.array.reshape(-1)
-        stretch_of: dict[Buffer, set[int]] = {}
-        touched: list[tuple[Buffer, int, int, bool]] = []
+        touched: list[Touch] = []
+        fresh = self._written_first(stretches)
         bounds, position = [], 0
         for number, units in enumerate(self.sources):
             bounds.append((position, position + len(units) - 1))
             for unit, source in units:
                 buffers = [(b, slot) for b, slot, _ in source.pointers] if source else [(p.buffer, p.slot) for p in _places(unit)]
-                for buffer, slot in buffers:
-                    stretch_of.setdefault(buffer, set()).add(number)
-                    touched.append((buffer, position, number, slot != (0, 0, 0)))
+                touched += [Touch(b, number, position, slot != (0, 0, 0), (number, b) in fresh) for b, slot in buffers]
                 position += 1
-        fresh_first = self._written_first(stretches)
-        for buffer, at, number, moving in touched:
-            if buffer.array is not None:
-                continue
-            first = last = at
-            loop = stretches[number][0]
-            if loop is not None and (moving or len(stretch_of[buffer]) > 1 or (number, buffer) not in fresh_first):
-                first, last = bounds[number]
-            old = lives.get(buffer, (first, last))
-            lives[buffer] = (min(old[0], first), max(old[1], last))
-        for operand in self.laid_out.outputs:
-            if isinstance(operand, View):
-                buffer = self.laid_out.homes[operand.value].buffer
-                if buffer.array is None:
-                    old = lives.get(buffer, (position, position))
-                    lives[buffer] = (old[0], position)
+        returned = [self.laid_out.homes[o.value].buffer for o in self.laid_out.outputs if isinstance(o, View)]
+        lives = lifetimes(self.laid_out.order, touched, bounds, returned)
         offsets, total = plan([(buffer, buffer.nbytes, *life) for buffer, life in lives.items()], share)
         self.memory = self.block(total + 64)
         start = -self.memory.ctypes.data % 64
@@ -206,13 +190,14 @@ class Native:
         return found
 
     # -- the table --------------------------------------------------------------------------------------------------------------------
-    def _tabulate(self, stretches: Any, names: dict[str, str], addresses: dict[str, int], library: ctypes.CDLL) -> None:
+    def _tabulate(self, names: dict[str, str], addresses: dict[str, int], library: ctypes.CDLL) -> None:
         calls: list[int] = []
         pointers: list[int] = []
         constants: list[int] = []
         table: list[int] = []
+        ranges: list[tuple[int, int]] = []  # the calls of each stretch
         count = 0
-        for (loop, _), units in zip(stretches, self.sources, strict=True):
+        for units in self.sources:
             first = count
             for unit, source in units:
                 turns = grain = 1
@@ -233,15 +218,17 @@ class Native:
                     pointers += [array.ctypes.data + offset * item, step * item, shift, period]
                 constants += fixed
                 count += 1
-            table += [first, count, loop.length if loop else 0, int(loop.backwards) if loop else 0]
+            ranges.append((first, count))
+        for number, times in self.laid_out.order.turns:
+            table += [*ranges[number], times.start, len(times), times.step]
         self.tables = [numpy.array(part or [0], numpy.int64) for part in (table, calls, pointers, constants)]
         shared = any(calls[5::6])
-        self.calls_in_a_run = sum((last - first) * max(length, 1) for first, last, length, _ in zip(*[iter(table)] * 4, strict=True))
+        self.calls_in_a_run = sum((last - first) * length for first, last, _, length, _ in zip(*[iter(table)] * 5, strict=True))
         self._run = library.run_program
         self._run.restype = None
         self._arguments = [
             ctypes.c_void_p(self.tables[0].ctypes.data),
-            ctypes.c_int64(len(table) // 4),
+            ctypes.c_int64(len(table) // 5),
             *[ctypes.c_void_p(part.ctypes.data) for part in self.tables[1:]],
         ]
         self._threads = _Threads(self.threads if shared else 1)

@@ -15,9 +15,10 @@ from functools import partial
 from typing import Any
 
 from tinymem.engine.compile.kernel_cuda import Launch, Text, elementwise, handed_on, is_supported, map_reduce
-from tinymem.engine.compile.layout import Buffer, LaidOut
-from tinymem.engine.compile.lower_numpy import Replay, times
+from tinymem.engine.compile.layout import Buffer, LaidOut, steps_through_time
+from tinymem.engine.compile.lower_numpy import Call, Replay
 from tinymem.engine.compile.passes.fuse import Kernel, Nest, Opaque, fuse
+from tinymem.engine.compile.passes.plan import Touch, lifetimes
 from tinymem.engine.compile.program import Literal, Loop, Row, View
 from tinymem.engine.compile.statements import Place, Statement, place_of, statement_of, written_place
 
@@ -80,7 +81,7 @@ Local = Callable[[Buffer], bool]
 def grouped(laid_out: LaidOut) -> list[tuple[Loop | None, list[Unit]]]:
     """The program's rows as groups and single rows, in an order that keeps every dependence."""
     row_of: dict[Statement, Row] = {}
-    stretches = [(loop, _fused(laid_out, rows, loop is not None, row_of)) for loop, rows in laid_out.stretches()]
+    stretches = [(loop, _fused(laid_out, rows, steps_through_time(loop), row_of)) for loop, rows in laid_out.order.stretches]
     users: dict[Buffer, set[Any]] = {buffer: {"returned"} for buffer in _returned(laid_out)}
     for _, parts in stretches:
         for part in parts:
@@ -235,35 +236,26 @@ def _launch(group: Group, stored: Callable[[Statement], bool]) -> Launch:
     return map_reduce(before, last) if group.sums else elementwise(group.statements, stored)
 
 
-def lifetimes(laid_out: LaidOut, stretches: list[tuple[Loop | None, list[Step]]]) -> dict[Buffer, tuple[int, int]]:
-    """First and last step of every planned buffer; what outlives a time step lives all of its loop."""
-    touched: list[tuple[Buffer, int, int, bool]] = []  # buffer, stretch, step; does it move with time, or is it read first?
-    bounds: list[tuple[int, int]] = []
-    position = 0
+def step_lifetimes(laid_out: LaidOut, stretches: list[tuple[Loop | None, list[Step]]]) -> dict[Buffer, tuple[int, int]]:
+    """First and last step of every planned buffer."""
+    touched: list[Touch] = []
+    bounds, position = [], 0
     for number, (_, steps) in enumerate(stretches):
-        known: set[Buffer] = set()  # written before in this time step
         bounds.append((position, position + len(steps) - 1))
+        seen: list[tuple[int, Place]] = []
+        stale: set[Buffer] = set()  # read before they are written
+        fresh: set[Buffer] = set()
         for step in steps:
             if isinstance(step, Row):
                 reads, writes = ([place for place, _ in touches] for touches in _row_touches(laid_out, step))
             else:
                 reads, writes = [*step.ins, *step.added], list(step.outs)
-            touched += [(p.buffer, number, position, p.slot[0] != 0 or p.buffer not in known) for p in reads]
-            touched += [(p.buffer, number, position, p.slot[0] != 0) for p in writes]
-            known |= {p.buffer for p in writes}
+            stale |= {place.buffer for place in reads} - fresh
+            fresh |= {place.buffer for place in writes} - stale
+            seen += [(position, place) for place in (*reads, *writes)]
             position += 1
-    stretches_of: dict[Buffer, set[int]] = {}
-    for buffer, number, _, _ in touched:
-        stretches_of.setdefault(buffer, set()).add(number)
-    lives: dict[Buffer, tuple[int, int]] = {}
-    for buffer, number, at, lasting in [*touched, *((buffer, -1, position, False) for buffer in _returned(laid_out))]:
-        if buffer.array is not None:
-            continue
-        in_loop = number >= 0 and stretches[number][0] is not None
-        first, last = bounds[number] if in_loop and (lasting or len(stretches_of[buffer]) > 1) else (at, at)
-        old = lives.get(buffer, (first, last))
-        lives[buffer] = (min(old[0], first), max(old[1], last))
-    return lives
+        touched += [Touch(place.buffer, number, at, place.slot[0] != 0, place.buffer in fresh) for at, place in seen]
+    return lifetimes(laid_out.order, touched, bounds, _returned(laid_out))
 
 
 class Fused(Replay):
@@ -275,31 +267,31 @@ class Fused(Replay):
         self.laid_out, self.xp = laid_out, xp
         self.block = lambda size: xp.zeros(size, xp.uint8)
         self.stretches = launches(laid_out, "stores" in without)
-        self._allocate(lifetimes(laid_out, self.stretches), "plan" not in without)
-        self.calls = []
+        self._allocate(step_lifetimes(laid_out, self.stretches), "plan" not in without)
         made: dict[Text, Any] = {}
-        for loop, steps in self.stretches:
-            for t in times(loop) if loop is not None else (0,):
-                for step in steps:
-                    if isinstance(step, Row):
-                        self.add(step, t)
-                        continue
-                    if step.text not in made:
-                        made[step.text] = makers.kernel(step.text)
-                    self._add_launch(made[step.text], step, t)
+        for _, steps in self.stretches:
+            for step in steps:
+                if isinstance(step, Launch) and step.text not in made:
+                    made[step.text] = makers.kernel(step.text)
+
+        def calls_at(number: int, t: int) -> list[Call]:
+            calls: list[Call] = []
+            for step in self.stretches[number][1]:
+                calls += self.calls_of(step, t) if isinstance(step, Row) else [self._launched(made[step.text], step, t)]
+            return calls
+
+        self._line_up(calls_at)
         self.texts = {f"kernel {number}": str(text) for number, text in enumerate(made)}
         self.kernels = len(made)
-        self.calls_in_a_run = len(self.calls)
 
-    def _add_launch(self, kernel: Any, launch: Launch, t: int) -> None:
+    def _launched(self, kernel: Any, launch: Launch, t: int) -> Call:
         ins = [self._seen(place, launch.space, t) for place in launch.ins]
         if not launch.axes:
-            self.calls.append(partial(kernel, *ins, *[self._seen(place, launch.space, t) for place in launch.outs]))
-            return
+            return partial(kernel, *ins, *[self._seen(place, launch.space, t) for place in launch.outs])
         (out,) = launch.outs
         kept = [k for k in range(len(launch.space)) if k not in launch.axes]
         total = self._seen(replace(out, strides=tuple(out.strides[k] for k in kept)), tuple(launch.space[k] for k in kept), t)
-        self.calls.append(partial(kernel, *ins, total, axis=launch.axes))
+        return partial(kernel, *ins, total, axis=launch.axes)
 
     def _seen(self, place: Place, space: tuple[int, ...], t: int) -> Any:
         """The view of a place at time step t, in the shape of the space."""

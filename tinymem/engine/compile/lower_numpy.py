@@ -17,8 +17,8 @@ from numpy.lib.stride_tricks import as_strided
 from tinymem.engine.arrays import put_along, put_taken
 from tinymem.engine.compile.layout import Access, Buffer, Home, LaidOut
 from tinymem.engine.compile.maps import MAPS
-from tinymem.engine.compile.passes.plan import plan
-from tinymem.engine.compile.program import Literal, Loop, Operand, Row, View
+from tinymem.engine.compile.passes.plan import Touch, lifetimes, plan
+from tinymem.engine.compile.program import Literal, Operand, Row, View
 
 Call = Callable[[], Any]
 
@@ -32,25 +32,26 @@ class Replay:
     def __init__(self, laid_out: LaidOut, share: bool = True, xp: Any = numpy, memory: Callable[[int], Any] | None = None) -> None:
         self.laid_out, self.xp = laid_out, xp
         self.block = memory or (lambda size: xp.zeros(size, numpy.uint8))
-        self._allocate(lifetimes(laid_out), share)
-        self.calls: list[Call] = []
-        for step in laid_out.steps:
-            if isinstance(step, Row):
-                self.add(step, 0)
-            else:
-                loop, rows = step
-                for t in times(loop):
-                    for row in rows:
-                        self.add(row, t)
-        for value, new in laid_out.updates:
-            self.add(Row("copy", (new,), value), 0)
-        self.calls_in_a_run = len(self.calls)
+        self._allocate(row_lifetimes(laid_out), share)
+        self._line_up(lambda number, t: [call for row in laid_out.order.stretches[number][1] for call in self.calls_of(row, t)])
 
     def run(self) -> None:
         """One step: the inputs' arrays are read, the updated ones written."""
         with numpy.errstate(all="ignore"):
-            for call in self.calls:
-                call()
+            for calls in self.turns:
+                for call in calls:
+                    call()
+
+    def _line_up(self, calls_at: Callable[[int, int], list[Call]]) -> None:
+        """The calls of every time step in order; those of a segment's time step are made once for all segments."""
+        made: dict[tuple[int, int], list[Call]] = {}
+        self.turns: list[list[Call]] = []
+        for number, times in self.laid_out.order.turns:
+            for t in times:
+                if (number, t) not in made:
+                    made[number, t] = calls_at(number, t)
+                self.turns.append(made[number, t])
+        self.calls_in_a_run = sum(map(len, self.turns))
 
     def read(self, operand: Operand) -> Any:
         """The content of an output, in memory of its own, where the program runs."""
@@ -80,15 +81,15 @@ class Replay:
             return self.xp.full(operand.shape, operand.number, operand.dtype)
         return self.operand(operand, t)
 
-    def add(self, row: Row, t: int) -> None:
-        """The call that computes one row at one time step."""
+    def calls_of(self, row: Row, t: int) -> list[Call]:
+        """The call that computes one row at one time step; none where it has no elements."""
         out = self.view(_access(self.laid_out, row.out), t)
         if out.size == 0:
-            return
+            return []
         form = self.operand if row.op in UFUNC_LIKE else self.array
         ins = [form(operand, t) for operand in row.ins]
         call = _plain_call(row, ins, out) if self.xp is numpy else None
-        self.calls.append(call or _call(self.xp, row, ins, out))
+        return [call or _call(self.xp, row, ins, out)]
 
     def _allocate(self, lives: Mapping[Buffer, tuple[int, int]], share: bool) -> None:
         """One block for all buffers but the inputs, by their lifetimes."""
@@ -106,55 +107,26 @@ def _access(laid_out: LaidOut, value: Any) -> Access:
     return Access(home, home.shape, home.strides, home.offset)
 
 
-def times(loop: Loop) -> range:
-    return range(loop.length - 1, -1, -1) if loop.backwards else range(loop.length)
-
-
-def lifetimes(laid_out: LaidOut) -> dict[Buffer, tuple[int, int]]:
-    """First and last position of every planned buffer.  Rows of a loop count on; what outlives a time step lives all of it."""
-    lives: dict[Buffer, tuple[int, int]] = {}
-    inside_only: dict[Buffer, tuple[int, int]] = {}
-
-    def seen(buffer: Buffer, first: int, last: int) -> None:
-        if buffer.array is None:
-            old = lives.get(buffer, (first, last))
-            lives[buffer] = (min(old[0], first), max(old[1], last))
-
-    def homes_of(row: Row) -> list[Home]:
-        return [laid_out.homes[row.out], *[laid_out.homes[o.value] for o in row.ins if isinstance(o, View)]]
-
-    position = 0
-    for step in laid_out.steps:
-        if isinstance(step, Row):
-            for home in homes_of(step):
-                seen(home.buffer, position, position)
-            position += 1
-            continue
-        _, rows = step
-        start, written_first = position, set()
+def row_lifetimes(laid_out: LaidOut) -> dict[Buffer, tuple[int, int]]:
+    """First and last row of every planned buffer."""
+    touched: list[Touch] = []
+    bounds, position = [], 0
+    for number, (_, rows) in enumerate(laid_out.order.stretches):
+        bounds.append((position, position + len(rows) - 1))
+        seen: list[tuple[int, Home]] = []
+        stale: set[Buffer] = set()  # read before they are written
+        fresh: set[Buffer] = set()
         for row in rows:
-            out, *ins = homes_of(row)
-            for home in ins:
-                persistent = home.step or home.buffer in lives or home.buffer not in written_first
-                seen_in(inside_only, home.buffer, position) if not persistent else seen(home.buffer, start, start + len(rows) - 1)
-            if out.step or out.buffer in lives or (row.op == "accumulate" and out.buffer not in written_first):
-                seen(out.buffer, start, start + len(rows) - 1)
-            else:
-                written_first.add(out.buffer)
-                seen_in(inside_only, out.buffer, position)
+            out, ins = laid_out.homes[row.out], [laid_out.homes[o.value] for o in row.ins if isinstance(o, View)]
+            if row.op == "accumulate":
+                ins.append(out)
+            stale |= {home.buffer for home in ins} - fresh
+            fresh |= {out.buffer} - stale
+            seen += [(position, home) for home in (*ins, out)]
             position += 1
-    for buffer, (first, last) in inside_only.items():
-        seen(buffer, first, last)
-    end = position
-    for operand in [*laid_out.outputs, *[new for _, new in laid_out.updates]]:
-        if isinstance(operand, View):
-            seen(laid_out.homes[operand.value].buffer, end, end)
-    return lives
-
-
-def seen_in(table: dict[Buffer, tuple[int, int]], buffer: Buffer, position: int) -> None:
-    first, _ = table.get(buffer, (position, position))
-    table[buffer] = (first, position)
+        touched += [Touch(home.buffer, number, at, home.step != 0, home.buffer in fresh) for at, home in seen]
+    returned = [laid_out.homes[operand.value].buffer for operand in laid_out.outputs if isinstance(operand, View)]
+    return lifetimes(laid_out.order, touched, bounds, returned)
 
 
 UFUNC_LIKE = frozenset({*MAPS, "copy", "accumulate"})  # these take a number for an operand

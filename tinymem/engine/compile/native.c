@@ -13,7 +13,7 @@ typedef struct { char *base; int64_t step, shift, period; } pointer;
 /* `turns` of the outer loop; how many of them a second thread may take over, in multiples of `grain` (0: none). */
 typedef struct { kernel run; int64_t pointers, first_pointer, first_constant, turns, grain; } call;
 /* Calls first .. last - 1, once, or for each of `length` time steps. */
-typedef struct { int64_t first, last, length, backwards; } stretch;
+typedef struct { int64_t first, last, start, length, step; } turn; /* calls first .. last - 1 at times start, start + step, .. */
 
 /* A second thread, which waits for half a kernel.  While a program runs it spins, for a kernel takes microseconds; between
    runs it sleeps.  Programs that run at the same time do not share it: one of them does its work alone. */
@@ -127,13 +127,11 @@ void run_calls(const call *calls, int64_t first, int64_t last, const pointer *po
   }
 }
 
-void run_program(const stretch *stretches, int64_t count, const call *calls, const pointer *pointers, const int64_t *constants, int64_t threads) {
+void run_program(const turn *turns, int64_t count, const call *calls, const pointer *pointers, const int64_t *constants, int64_t threads) {
   int64_t helped = threads > 1 && helper_begins();
-  for (int64_t s = 0; s < count; s++) {
-    if (!stretches[s].length) run_calls(calls, stretches[s].first, stretches[s].last, pointers, constants, 0, helped);
-    for (int64_t i = 0; i < stretches[s].length; i++)
-      run_calls(calls, stretches[s].first, stretches[s].last, pointers, constants, stretches[s].backwards ? stretches[s].length - 1 - i : i, helped);
-  }
+  for (int64_t n = 0; n < count; n++)
+    for (int64_t i = 0; i < turns[n].length; i++)
+      run_calls(calls, turns[n].first, turns[n].last, pointers, constants, turns[n].start + i * turns[n].step, helped);
   if (helped) helper_ends();
 }
 

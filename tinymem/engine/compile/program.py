@@ -228,6 +228,16 @@ class Loop:
         return (*[c.next for c in self.carries], *[c.inside for c in self.collected], *[s.inside for s in self.summed])
 
     @property
+    def times(self) -> range:
+        """Its time steps in the order they run."""
+        return range(self.length - 1, -1, -1) if self.backwards else range(self.length)
+
+    @property
+    def holds_loops(self) -> bool:
+        """Is this a loop over segments of time, with a loop over the steps of one inside?"""
+        return any(isinstance(row, Loop) for row in self.rows)
+
+    @property
     def own(self) -> tuple[Value, ...]:
         """Values that exist inside without a row: the carried and the sliced ones."""
         return (*[c.inside for c in self.carries], *[s.inside for s in self.slices])
@@ -271,6 +281,25 @@ def written_values(rows: Sequence[AnyRow]) -> set[Value]:
         if isinstance(row, Loop):
             found |= written_values(row.rows) | set(row.own)
     return found
+
+
+def renewed(rows: Sequence[AnyRow]) -> tuple[tuple[AnyRow, ...], dict[Value, Value]]:
+    """The same rows computing new values, and which new value stands for which old one."""
+    new = {value: Value(value.shape, value.dtype, value.name, value.weak) for value in written_values(rows)}
+
+    def named(row: AnyRow) -> AnyRow:
+        if isinstance(row, Row):
+            return replace(row, out=new[row.out])
+        return replace(
+            row,
+            rows=tuple(map(named, row.rows)),
+            carries=tuple(replace(c, inside=new[c.inside], final=new[c.final]) for c in row.carries),
+            slices=tuple(replace(s, inside=new[s.inside]) for s in row.slices),
+            collected=tuple(replace(c, outside=new[c.outside]) for c in row.collected),
+            summed=tuple(replace(s, outside=new[s.outside]) for s in row.summed),
+        )
+
+    return tuple(map(named, substitute_rows(rows, {old: whole(value) for old, value in new.items()}))), new
 
 
 Swap = Callable[[Operand], Operand]

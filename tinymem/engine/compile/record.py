@@ -35,6 +35,8 @@ class Scope:
 class Recorder:
     """What is known while a step is being recorded."""
 
+    compiles = True
+
     def __init__(self) -> None:
         self.scope = Scope()
         self.walked = False
@@ -42,6 +44,11 @@ class Recorder:
         self.draws: list[tuple[Value, Any, str, tuple[int, ...], str]] = []
         self._by_identity: dict[int, Value] = {}
         self.tensors: dict[int, tuple[Tensor, Any]] = {}  # untracked Tensors from outside and their arrays, by the array's identity
+
+    @property
+    def outermost(self) -> bool:
+        """Is what comes now part of no loop?"""
+        return self.scope.outer is None
 
     # -- rows -------------------------------------------------------------------------------------------------------------
     def note(self) -> Note:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 
 from tinymem.engine.compile.layout import lay_out
-from tinymem.engine.compile.lower_numpy import lifetimes
+from tinymem.engine.compile.lower_numpy import row_lifetimes
 from tinymem.engine.compile.passes.plan import plan
 from tinymem.engine.compile.program import Program, Row
 
@@ -76,5 +76,5 @@ def count_rows(rows: Any) -> int:
 def planned_bytes(program: Program, share: bool) -> int:
     """Bytes of all buffers but the inputs, each row on its own."""
     given = {value: numpy.empty(0, value.dtype) for value in program.inputs}
-    lives = lifetimes(lay_out(program, given))
+    lives = row_lifetimes(lay_out(program, given))
     return plan([(buffer, buffer.nbytes, *life) for buffer, life in lives.items()], share)[1]

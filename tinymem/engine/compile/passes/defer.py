@@ -36,15 +36,7 @@ from tinymem.engine.compile.statements import is_loop_nest
 def defer(program: Program) -> Program:
     """Matrix products moved out of loops: before where they depend on no state, after where no state depends on them."""
     table: dict[Value, Operand] = {}
-    rows: list[AnyRow] = []
-    for row in program.rows:
-        if isinstance(row, Loop):
-            before, loop = _hoisted(substitute_rows((row,), table)[0])  # type: ignore[arg-type]
-            loop, last = _summed_apart(loop)
-            loop, after = _sunk(loop, table)
-            rows += [*before, loop, *after, *last]
-        else:
-            rows.append(row)
+    rows = _deferred(program.rows, table)
     swap = swapping(table)
     return replace(
         program,
@@ -52,6 +44,22 @@ def defer(program: Program) -> Program:
         outputs=tuple(map(swap, program.outputs)),
         updates=tuple((value, swap(new)) for value, new in program.updates),
     )
+
+
+def _deferred(given: tuple[AnyRow, ...], table: dict[Value, Operand]) -> list[AnyRow]:
+    """Out of a loop over segments nothing moves: what leaves a segment's loop is computed for that segment's time steps at once."""
+    rows: list[AnyRow] = []
+    for row in given:
+        if isinstance(row, Loop) and row.holds_loops:
+            rows.append(replace(row, rows=tuple(_deferred(row.rows, table))))
+        elif isinstance(row, Loop):
+            before, loop = _hoisted(substitute_rows((row,), table)[0])  # type: ignore[arg-type]
+            loop, last = _summed_apart(loop)
+            loop, after = _sunk(loop, table)
+            rows += [*before, loop, *after, *last]
+        else:
+            rows.append(row)
+    return rows
 
 
 class _NotLiftable(Exception):

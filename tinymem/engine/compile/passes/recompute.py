@@ -17,14 +17,20 @@ WORTH = 3  # times larger than what must be kept for it instead
 
 def recompute(program: Program) -> Program:
     """Elementwise values are computed again in the loop backwards, where their operands are kept anyway or are much smaller."""
-    rows = list(program.rows)
+    return replace(program, rows=_with_lighter_pairs(program.rows))
+
+
+def _with_lighter_pairs(given: tuple[AnyRow, ...]) -> tuple[AnyRow, ...]:
+    rows = list(given)
     for place, row in enumerate(rows):
-        if isinstance(row, Loop) and row.backwards:
+        if isinstance(row, Loop) and row.holds_loops:
+            rows[place] = replace(row, rows=_with_lighter_pairs(row.rows))
+        elif isinstance(row, Loop) and row.backwards:
             for before in range(place):
                 forward = rows[before]
-                if isinstance(forward, Loop) and not forward.backwards:
+                if isinstance(forward, Loop) and not forward.backwards and not forward.holds_loops:
                     rows[before], rows[place] = _lighter(forward, rows[place])  # type: ignore[arg-type]
-    return replace(program, rows=tuple(rows))
+    return tuple(rows)
 
 
 def _lighter(forward: Loop, backward: Loop) -> tuple[Loop, Loop]:
