@@ -224,6 +224,30 @@ def takes_along(forward: bool) -> st.SearchStrategy[Case]:
     return build()
 
 
+def windows(forward: bool) -> st.SearchStrategy[Case]:
+    """im2col, and its transpose col2im: windows wider than high and higher than wide, which overlap, touch or leave pixels out."""
+
+    @st.composite
+    def build(draw: Any) -> Case:
+        size, stride, padding = draw(st.tuples(*[st.integers(1, 3)] * 2)), draw(st.integers(1, 3)), draw(st.integers(0, 2))
+        height, width = (max(1, k - 2 * padding) + draw(st.integers(0, 3)) for k in size)
+        shape = (draw(st.integers(1, 2)), height, width, draw(st.integers(1, 2)))
+        rng, attributes = draw(generators), {"size": size, "stride": stride, "padding": padding}
+        down, across = ((n + 2 * padding - k) // stride + 1 for n, k in zip(shape[1:3], size, strict=True))
+        columns = anything(rng, (shape[0], down, across, size[0] * size[1] * shape[3]))
+        x = anything(rng, shape) if forward else np.zeros(shape)
+        for b, i, j, k, m, c in np.ndindex(shape[0], down, across, *size, shape[3]):  # element by element, as defined
+            place, column = (b, i * stride + k - padding, j * stride + m - padding, c), (b, i, j, (k * size[1] + m) * shape[3] + c)
+            inside = 0 <= place[1] < height and 0 <= place[2] < width
+            if forward:
+                columns[column] = x[place] if inside else 0
+            elif inside:
+                x[place] += columns[column]
+        return Case((x,), columns, attributes) if forward else Case((columns,), x, {"shape": shape, **attributes})
+
+    return build()
+
+
 @st.composite
 def rolls(draw: Any) -> Case:
     x = anything(draw(generators), draw(shapes))
@@ -306,6 +330,8 @@ EXAMPLES: dict[str, st.SearchStrategy[Case]] = {
     "put_taken": takes(forward=False),
     "take_along": takes_along(forward=True),
     "put_along": takes_along(forward=False),
+    "im2col": windows(forward=True),
+    "col2im": windows(forward=False),
     "roll": rolls(),
     "stack": stacks(),
     "concatenate": concatenations(),

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinymem.engine.backend import HOST_TYPES
 from tinymem.engine.errors import OperandError
-from tinymem.engine.ops import log_softmax, softplus, take_along_axis
+from tinymem.engine.ops import log_softmax, mean, softplus, take_along_axis
 from tinymem.engine.tensor import Tensor
 
 
@@ -20,9 +20,11 @@ def bernoulli_loss(logits: Any, targets: Any) -> Tensor:
     return softplus(logits) - logits * targets
 
 
-def categorical_loss(logits: Any, classes: Any) -> Tensor:
+def categorical_loss(logits: Any, classes: Any, smoothing: float = 0.0) -> Tensor:
     """-ln p(class) in nats: ln Σ_k e^{x_k} - x_class.  logits (..., K), classes (...) integers in 0 … K-1; result (...).
 
+    With `smoothing` ε the target has 1 - ε on the class and ε spread over all K: (1 - ε) (-ln p(class)) - ε/K Σ_k ln p(k) (Szegedy
+    et al. 2016; Vaswani et al. 2017, section 5.4).
     Classes on the host are checked; on a device that would mean to wait for it, and CuPy wraps a wrong one: check before moving.
     """
     classes = classes.data if type(classes) is Tensor else classes
@@ -35,5 +37,6 @@ def categorical_loss(logits: Any, classes: Any) -> Tensor:
         )
     if type(classes) in HOST_TYPES and classes.size and not 0 <= classes.min() <= classes.max() < logits.shape[-1]:
         raise OperandError(f"categorical_loss: classes must lie in 0 … {logits.shape[-1] - 1}, got {classes.min()} … {classes.max()}")
-    chosen = take_along_axis(log_softmax(logits, -1), classes[..., None], -1)
-    return -chosen[..., 0]
+    logs = log_softmax(logits, -1)
+    chosen = take_along_axis(logs, classes[..., None], -1)[..., 0]
+    return -chosen if smoothing == 0 else -(1 - smoothing) * chosen - smoothing * mean(logs, -1)

@@ -24,12 +24,13 @@ from tinymem.engine.arrays import (
     stable_softmax,
     sum_array_to,
 )
-from tinymem.engine.axes import new_axis, one_axis, several_axes
+from tinymem.engine.axes import new_axis, number_of_axes, one_axis, several_axes
 from tinymem.engine.backend import SCALAR_TYPES, namespace_of
 from tinymem.engine.einsum import contract, einsum_vjp
 from tinymem.engine.errors import OperandError
 from tinymem.engine.primitive import primitive
 from tinymem.engine.tensor import Tensor
+from tinymem.engine.windows import add_windows, gather_windows, places
 
 # fmt: off
 # -- arithmetic ----------------------------------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ _softmax = primitive("softmax(x; axis) = e^x / sum e^x", lambda xp, x, axis: sta
 _logsumexp = primitive("logsumexp(x; axis) = ln sum e^x", lambda xp, x, axis: stable_logsumexp(xp, x, axis), saves="x out",
     x=lambda g, out, x, axis: expand_dims(g, axis) * exp(x - expand_dims(out, axis)))
 
-# -- shapes: sum_to and broadcast_to are each other's gradients, and so are getitem and put --------------------------------
+# -- shapes: sum_to and broadcast_to are each other's gradients, and so are getitem and put, im2col and col2im -------------
 _broadcast_to = primitive("broadcast_to(x; shape) = x repeated to shape", lambda xp, x, shape: xp.broadcast_to(x, shape),
     x=lambda g, out, x_shape, shape: sum_to(g, x_shape))
 
@@ -191,6 +192,12 @@ _take_along = primitive("take_along(x, index; axis) = x[i, index[i, j]] along ax
 _put_along = primitive("put_along(x, index; axis, shape) = zeros of shape, with x added at index[i, j]",
     lambda xp, x, index, axis, shape: put_along(xp, x, index, axis, shape), saves="index",
     x=lambda g, out, x, index, axis, shape: _take_along(g, index, axis=axis))
+
+_im2col = primitive("im2col(x; size, stride, padding) = the window of x at each place as a row", gather_windows,
+    x=lambda g, out, shape, size, stride, padding: _col2im(g, shape=shape, size=size, stride=stride, padding=padding))
+
+_col2im = primitive("col2im(x; shape, size, stride, padding) = zeros of shape, with each window added at its place", add_windows,
+    x=lambda g, out, x, shape, size, stride, padding: _im2col(g, size=size, stride=stride, padding=padding))
 
 _roll = primitive("roll(x; shift, axis) = x[i - shift] along axis, circular", lambda xp, x, shift, axis: roll_array(xp, x, shift, axis),
     x=lambda g, out, x, shift, axis: _roll(g, shift=-shift, axis=axis))
@@ -392,6 +399,20 @@ def roll(x: Any, shift: int, axis: int) -> Tensor:
     """x moved by `shift` places along `axis`, what falls off one end coming back at the other: out[i] = x[i - shift]."""
     place = one_axis(x, axis, "roll")
     return _roll(x, shift=shift, axis=place) if shift else x
+
+
+def im2col(x: Any, size: tuple[int, int], stride: int = 1, padding: int = 0) -> Tensor:
+    """Windows of pictures as rows: x (B, H, W, C) -> (B, H', W', K L C) for windows of `size` (K, L), moved by `stride` pixels.
+
+    The picture is surrounded by `padding` pixels of zeros.  H' = ⌊(H + 2 padding - K) / stride⌋ + 1.
+    """
+    if number_of_axes(x, "im2col") != 4:
+        raise OperandError(f"im2col: x must be pictures (batch, height, width, channels), got shape {tuple(x.shape)}")
+    if any(type(n) is not int or n < least for n, least in ((size[0], 1), (size[1], 1), (stride, 1), (padding, 0))):
+        raise OperandError(f"im2col: size and stride must be whole numbers from 1, padding from 0: got {size}, {stride} and {padding}")
+    if builtins.min(places(n, k, stride, padding) for n, k in zip(x.shape[1:3], size, strict=True)) < 1:
+        raise OperandError(f"im2col: a window of {size} does not fit in pictures {tuple(x.shape)} with padding {padding}")
+    return _im2col(x, size=tuple(size), stride=stride, padding=padding)
 
 
 def getitem(x: Any, index: Any) -> Tensor:
