@@ -63,8 +63,37 @@ LECTURE = {
             "sharpening": "B 1",
         },
     },
+    "dnc": {
+        "retention": {"free_gates": "B R", "read_weightings": "B R N"},
+        "usage": {"previous": "B N", "weighting": "B N", "retained": "B N"},
+        "allocation": {"used": "B N"},
+        "write_weighting": {"content": "B N", "allocated": "B N", "allocation_gate": "B 1", "write_gate": "B 1"},
+        "precedence": {"previous": "B N", "weighting": "B N"},
+        "link": {"previous": "B N N", "weighting": "B N", "preceding": "B N"},
+        "forward_weighting": {"linked": "B N N", "weighting": "B N"},
+        "backward_weighting": {"linked": "B N N", "weighting": "B N"},
+        "read_weighting": {"backward": "B N", "content": "B N", "forward": "B N", "modes": "B 3"},
+    },
+    "attention": {
+        "additive_score": {"query": "B H", "features": "B L F", "W1": "A H", "W2": "A F", "w3": "A"},
+        "dot_score": {"query": "B F", "features": "B L F"},
+        "scaled_dot_score": {"query": "B F", "features": "B L F"},
+        "general_score": {"query": "B H", "features": "B L F", "W": "H F"},
+        "location_score": {"query": "B H", "W": "L H"},
+        "attention_weights": {"scores": "B L"},
+        "soft_context": {"weights": "B L", "features": "B L F"},
+        "predicted_position": {"query": "B H", "W": "P H", "v": "P", "lengths": "B 1"},
+        "location_window": {"weights": "B L", "position": "B 1"},
+        "chosen_place": {"weights": "B L", "point": "B 1"},
+        "hard_sample": {"weights": "B L"},
+        "reinforce_surrogate": {"log_prob": "B", "reward": "B", "baseline": "B"},
+        "entropy": {"weights": "B L"},
+        "doubly_stochastic_penalty": {"weights": "T B L"},
+    },
 }
-PIECEWISE_CONSTANT = {"discretize"}  # their gradient is 0 wherever it exists, so they record none
+PIECEWISE_CONSTANT = {"discretize", "chosen_place", "hard_sample"}  # their gradient is 0 wherever it exists, so they record none
+HELD_CONSTANT = {"reinforce_surrogate": {"reward", "baseline"}}  # operands that must get no gradient, by what the equation means
+PLANNED_LESSONS = set()  # not written yet; a name leaves this list when its lesson comes
 REQUIRED = [(module, name) for module, functions in LECTURE.items() for name in functions]
 
 
@@ -72,8 +101,13 @@ def call(name, inputs, convert=lambda array: array):
     """The results of an equation, always as a tuple, for inputs by name that `convert` makes into operands."""
     entry = equations()[name]
     function = getattr(import_module(entry.function.__module__), name)
-    result = function(*(convert(array) for array in inputs.values()), **entry.static)
+    result = function(*(convert(array) for array in inputs.values()), **static_of(entry))
     return result if isinstance(result, tuple) else (result,)
+
+
+def static_of(entry):
+    """The examples of arguments that are no operands; a generator is made anew from its seed, so that every call draws the same."""
+    return {name: numpy.random.default_rng(example) if name == "rng" else example for name, example in entry.static.items()}
 
 
 def backward_if_tracked(name, result, cotangent):
@@ -82,6 +116,13 @@ def backward_if_tracked(name, result, cotangent):
         assert not result.requires_grad
     else:
         result.backward(cotangent)
+
+
+def gradients_of(name, tracked):
+    """What `backward` left, by operand; one that the equation holds constant must have got nothing."""
+    constant = HELD_CONSTANT.get(name, set())
+    assert all(tracked[operand].grad is None for operand in constant), f"{name} hands a gradient on to what it should hold constant"
+    return {} if name in PIECEWISE_CONSTANT else {operand: tensor.grad for operand, tensor in tracked.items() if operand not in constant}
 
 
 # -- nothing is missing --------------------------------------------------------------------------------------------------
@@ -137,6 +178,9 @@ def test_every_equation_belongs_to_a_lesson(name):
     lesson = equations()[name].lesson
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", lesson)
     files = {path.stem.partition("_")[2] for path in LESSONS.glob("[0-9][0-9]_*.py")}
+    if lesson in PLANNED_LESSONS:
+        assert lesson.replace("-", "_") not in files, f"the lesson {lesson} is there: take it off PLANNED_LESSONS"
+        return
     assert lesson.replace("-", "_") in files, f"{name} is shown in lesson {lesson!r}, but the lessons are {sorted(files)}"
 
 
@@ -152,7 +196,7 @@ def test_every_equation_has_a_transcription(name):
 @given(data=st.data())
 def test_values_are_those_of_the_slide(name, data):
     inputs = data.draw(inputs_of(equations()[name], boundary=data.draw(st.booleans())))
-    expected = getattr(transcriptions, name)(*inputs.values(), **equations()[name].static)
+    expected = getattr(transcriptions, name)(*inputs.values(), **static_of(equations()[name]))
     for ours, theirs in zip(call(name, inputs, tm.Tensor), expected if isinstance(expected, tuple) else (expected,), strict=True):
         numpy.testing.assert_allclose(ours.data, theirs, rtol=1e-10, atol=1e-12)
 
@@ -163,10 +207,12 @@ def test_gradients_of_both_orders_are_right(name, data):
     entry = equations()[name]
     inputs = data.draw(inputs_of(entry, max_length=4))
 
-    def function(*operands):
-        return call(name, dict(zip(inputs, operands, strict=True)))
+    varied = [operand for operand in inputs if operand not in HELD_CONSTANT.get(name, set())]
 
-    report = check_grad(function, *inputs.values(), names=list(inputs), title=name)
+    def function(*operands):
+        return call(name, inputs | dict(zip(varied, operands, strict=True)))
+
+    report = check_grad(function, *(inputs[operand] for operand in varied), names=varied, title=name)
     assert set(report.methods) == {"complex step"}, "only finite differences could vouch for this gradient"
 
 
@@ -204,8 +250,7 @@ def test_float32_stays_float32(name, data):
         assert single.dtype == numpy.float32
         numpy.testing.assert_allclose(single.data, double.data, rtol=1e-3, atol=1e-4)
         backward_if_tracked(name, single, numpy.ones(single.shape, numpy.float32))
-    if name not in PIECEWISE_CONSTANT:
-        assert {operand: str(tensor.grad.dtype) for operand, tensor in tracked.items()} == dict.fromkeys(inputs, "float32")
+    assert {str(gradient.dtype) for gradient in gradients_of(name, tracked).values()} <= {"float32"}
 
 
 @every_equation
@@ -218,8 +263,7 @@ def test_on_a_device_the_numbers_are_the_same_and_nothing_waits(name, data):
         results = call(name, tracked)
         for result in results:
             backward_if_tracked(name, result, tm.asarray(numpy.linspace(-1.0, 1.0, result.size).reshape(result.shape)))
-        gradients = [] if name in PIECEWISE_CONSTANT else [tensor.grad for tensor in tracked.values()]
-        return [*(result.data for result in results), *gradients]
+        return [*(result.data for result in results), *gradients_of(name, tracked).values()]
 
     on_host = everything()
     with tm.use(strict.namespace), strict.synchronisations() as seen:
@@ -259,6 +303,9 @@ def test_a_declaration_must_name_the_arguments_in_order():
         (">=1 (3)", [1.0, 2.0, 3.0], [1.0, 0.9, 3.0]),
         ("simplex (3)", [0.25, 0.25, 0.5], [0.5, 0.5, 0.5]),
         ("simplex (3)", [0.0, 0.0, 1.0], [-0.5, 0.5, 1.0]),
+        ("subsimplex (3)", [0.25, 0.25, 0.25], [0.5, 0.5, 0.5]),
+        ("subsimplex (3)", [0.0, 0.0, 0.0], [-0.5, 0.5, 0.5]),
+        ("unequal (3)", [0.0, 0.5, 1.0], [0.0, 0.5, 1.1]),
         ("one-hot (3)", [0.0, 0.0, 1.0], [0.0, 0.5, 0.5]),
         ("(3)", [-1.0, 0.0, 1.0], [0.0, numpy.inf, 0.0]),
         ("(3)", [-1.0, 0.0, 1.0], [0.0, numpy.nan, 0.0]),

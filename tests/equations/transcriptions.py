@@ -189,3 +189,162 @@ def address(memory, previous, key, strength, gate, shift_weighting, sharpening):
     gated = interpolate(content, previous, gate)
     shifted = shift(gated, shift_weighting)
     return sharpen(shifted, sharpening)
+
+
+# -- dnc -----------------------------------------------------------------------------------------------------------------
+def retention(free_gates, read_weightings):
+    batch, heads, locations = read_weightings.shape
+    kept = numpy.ones((batch, locations))
+    for n, r, i in numpy.ndindex(batch, heads, locations):
+        kept[n, i] *= 1 - free_gates[n, r] * read_weightings[n, r, i]
+    return kept
+
+
+def usage(previous, weighting, retained):
+    used = numpy.zeros_like(previous)
+    for n, i in numpy.ndindex(*previous.shape):
+        used[n, i] = (1 - (1 - previous[n, i]) * (1 - weighting[n, i])) * retained[n, i]  # in use before, or written to; and kept
+    return used
+
+
+def allocation(used):
+    share = numpy.zeros_like(used)
+    for n in range(len(used)):
+        still_wanted = 1.0
+        for i in sorted(range(used.shape[1]), key=lambda i: (used[n, i], i)):  # the freest location first
+            share[n, i] = still_wanted * (1 - used[n, i])
+            still_wanted *= used[n, i]
+    return share
+
+
+def write_weighting(content, allocated, allocation_gate, write_gate):
+    w = numpy.zeros_like(content)
+    for n, i in numpy.ndindex(*content.shape):
+        w[n, i] = write_gate[n, 0] * (allocation_gate[n, 0] * allocated[n, i] + (1 - allocation_gate[n, 0]) * content[n, i])
+    return w
+
+
+def precedence(previous, weighting):
+    p = numpy.zeros_like(previous)
+    for n, i in numpy.ndindex(*previous.shape):
+        p[n, i] = (1 - sum(weighting[n])) * previous[n, i] + weighting[n, i]
+    return p
+
+
+def link(previous, weighting, preceding):
+    L = numpy.zeros_like(previous)
+    for n, i, j in numpy.ndindex(*previous.shape):
+        if i != j:
+            L[n, i, j] = (1 - weighting[n, i] - weighting[n, j]) * previous[n, i, j] + weighting[n, i] * preceding[n, j]
+    return L
+
+
+def forward_weighting(linked, weighting):
+    locations = weighting.shape[1]
+    return numpy.array(
+        [[sum(L[i, j] * w[j] for j in range(locations)) for i in range(locations)] for L, w in zip(linked, weighting, strict=True)]
+    )
+
+
+def backward_weighting(linked, weighting):
+    locations = weighting.shape[1]
+    return numpy.array(
+        [[sum(L[j, i] * w[j] for j in range(locations)) for i in range(locations)] for L, w in zip(linked, weighting, strict=True)]
+    )
+
+
+def read_weighting(backward, content, forward, modes):
+    w = numpy.zeros_like(content)
+    for n, i in numpy.ndindex(*content.shape):
+        w[n, i] = modes[n, 0] * backward[n, i] + modes[n, 1] * content[n, i] + modes[n, 2] * forward[n, i]
+    return w
+
+
+# -- attention -----------------------------------------------------------------------------------------------------------
+def _score_of_each(query, features, score):
+    """score(h, f) for every place of every example."""
+    return numpy.array([[score(h, f) for f in places] for h, places in zip(query, features, strict=True)])
+
+
+def additive_score(query, features, W1, W2, w3):
+    def score(h, f):
+        return sum(w3[a] * math.tanh(_affine(W1, h, W2, f, numpy.zeros(len(w3)), a)) for a in range(len(w3)))
+
+    return _score_of_each(query, features, score)
+
+
+def dot_score(query, features):
+    return _score_of_each(query, features, lambda h, f: sum(h[i] * f[i] for i in range(len(h))))
+
+
+def scaled_dot_score(query, features):
+    return _score_of_each(query, features, lambda h, f: sum(h[i] * f[i] for i in range(len(h))) / math.sqrt(len(h)))
+
+
+def general_score(query, features, W):
+    return _score_of_each(query, features, lambda h, f: sum(h[i] * W[i, j] * f[j] for i, j in numpy.ndindex(*W.shape)))
+
+
+def location_score(query, W):
+    return numpy.array([[sum(W[s, i] * h[i] for i in range(len(h))) for s in range(len(W))] for h in query])
+
+
+def attention_weights(scores, mask=None):
+    alpha = numpy.zeros_like(scores)
+    for n in range(len(scores)):
+        there = [i for i in range(scores.shape[1]) if mask is None or mask[n, i]]
+        for i in there:
+            alpha[n, i] = math.exp(scores[n, i]) / sum(math.exp(scores[n, j]) for j in there)
+    return alpha
+
+
+def soft_context(weights, features):
+    batch, places, width = features.shape
+    c = numpy.zeros((batch, width))
+    for n, j, k in numpy.ndindex(batch, places, width):
+        c[n, k] += weights[n, j] * features[n, j, k]
+    return c
+
+
+def predicted_position(query, W, v, lengths):
+    p = numpy.zeros_like(lengths)
+    for n, h in enumerate(query):
+        p[n, 0] = lengths[n, 0] * _sigmoid(sum(v[a] * math.tanh(sum(W[a, i] * h[i] for i in range(len(h)))) for a in range(len(v))))
+    return p
+
+
+def location_window(weights, position, half_width):
+    alpha = numpy.zeros_like(weights)
+    for n, s in numpy.ndindex(*weights.shape):
+        alpha[n, s] = weights[n, s] * math.exp(-((s - position[n, 0]) ** 2) / (2 * (half_width / 2) ** 2))
+    return alpha
+
+
+def chosen_place(weights, point):
+    """Walk along the shares until the next step would pass the point; the last place that has a share is never passed."""
+    z = numpy.zeros_like(weights)
+    for n, alpha in enumerate(weights):
+        candidates = [i for i in range(len(alpha)) if alpha[i] > 0]
+        for i in candidates:
+            if i == candidates[-1] or numpy.cumsum(alpha)[i] > point[n, 0]:
+                z[n, i] = 1
+                break
+    return z
+
+
+def hard_sample(weights, rng):
+    return chosen_place(weights, rng.random(size=(len(weights), 1)))
+
+
+def reinforce_surrogate(log_prob, reward, baseline):
+    count = len(log_prob)
+    return numpy.array(sum((reward[n] - baseline[n]) * log_prob[n] for n in range(count)) / count)
+
+
+def entropy(weights):
+    return numpy.array([-sum(alpha * math.log(alpha) for alpha in row if alpha > 0) for row in weights])
+
+
+def doubly_stochastic_penalty(weights):
+    steps, batch, places = weights.shape
+    return numpy.array([sum((1 - sum(weights[t, n, i] for t in range(steps))) ** 2 for i in range(places)) for n in range(batch)])

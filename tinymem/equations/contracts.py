@@ -20,7 +20,9 @@ DOMAINS = {
     "unit": "between 0 and 1",
     "positive": "greater than 0",
     ">=1": "at least 1",
+    "unequal": "between 0 and 1; the result may jump where two along the last axis are equal",
     "simplex": "non-negative, summing to 1 along the last axis",
+    "subsimplex": "non-negative, summing to at most 1 along the last axis",
     "one-hot": "one 1 and otherwise 0 along the last axis",
 }
 

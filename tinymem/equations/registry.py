@@ -15,7 +15,7 @@ from tinymem.equations.contracts import Domain, check_shapes, parse_domain, shap
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-MODULES = ("recurrent", "stack", "ntm")
+MODULES = ("recurrent", "stack", "ntm", "dnc", "attention")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ can put into the slide by hand.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,6 +74,12 @@ def values_in(domain: Domain, shape: tuple[int, ...], boundary: bool = False) ->
             return _thousandths(shape, 100, 2000, either_sign=True)
         case "unit":
             return _thousandths(shape, 0, 1000) if boundary else _thousandths(shape, 21, 979)
+        case "unequal" if boundary:
+            return _thousandths(shape, 0, 1000)
+        case "unequal":
+            count = math.prod(shape)
+            different = st.lists(st.integers(21, 979), min_size=count, max_size=count, unique=True)
+            return different.map(lambda whole: numpy.array(whole).reshape(shape) / 1000)
         case "positive":
             return _thousandths(shape, 50, 5000)
         case ">=1":
@@ -81,6 +88,8 @@ def values_in(domain: Domain, shape: tuple[int, ...], boundary: bool = False) ->
             return _one_hot(shape) | hnp.arrays(numpy.int64, shape, elements=st.integers(0, 3)).map(_shares)
         case "simplex":
             return hnp.arrays(numpy.int64, shape, elements=st.integers(20, 1000)).map(_shares)
+        case "subsimplex":  # shares with one more for nobody, which is left out
+            return values_in(Domain("simplex", domain.lengths), (*shape[:-1], shape[-1] + 1), boundary).map(lambda all: all[..., :-1])
         case "one-hot":
             return _one_hot(shape)
     raise NotImplementedError(f"no values can be drawn for the domain {domain.kind!r}; add it to tinymem.testing.strategies")
@@ -102,7 +111,7 @@ def in_domain(array: Any, domain: Domain) -> bool:
     match domain.kind:
         case "":
             return True
-        case "unit":
+        case "unit" | "unequal":
             return bool(numpy.all((array >= -slack) & (array <= 1 + slack)))
         case "positive":
             return bool(numpy.all(array > 0))
@@ -110,6 +119,8 @@ def in_domain(array: Any, domain: Domain) -> bool:
             return bool(numpy.all(array >= 1 - slack))
         case "simplex":
             return bool(numpy.all(array >= 0) and numpy.all(numpy.abs(array.sum(-1) - 1) <= slack))
+        case "subsimplex":
+            return bool(numpy.all(array >= -slack) and numpy.all(array.sum(-1) <= 1 + slack))
         case "one-hot":
             return bool(numpy.all((array == 0) | (array == 1)) and numpy.all(array.sum(-1) == 1))
     raise NotImplementedError(f"the domain {domain.kind!r} cannot be decided; add it to tinymem.testing.strategies")
