@@ -43,5 +43,5 @@ def test_impossible_tasks_are_refused(sizes):
 
 @pytest.mark.parametrize(("size", "length"), [(0, None), (1, 0)])
 def test_empty_batches_are_refused(size, length):
-    with pytest.raises(ValueError, match="at least one sequence"):
+    with pytest.raises(ValueError, match="at least"):
         CopyTask().batch(np.random.default_rng(0), size, length)
