@@ -6,17 +6,28 @@ import dataclasses
 import json
 from typing import Any
 
+from tinymem.models.captioner import CaptionerConfig
+from tinymem.models.cnn import EncoderConfig
+from tinymem.models.dnc import DNCConfig
 from tinymem.models.lstm import LSTMConfig
 from tinymem.models.ntm import NTMConfig
 from tinymem.models.rnn import RNNConfig
 from tinymem.models.stack_rnn import StackRNNConfig
-from tinymem.tasks.algorithms import CopyTask
+from tinymem.models.translator import TranslatorConfig
+from tinymem.tasks.algorithms import CopySeriesTask, CopyTask, RecallTask, RepeatCopyTask, SortTask
 from tinymem.tasks.languages import StreamTask
+from tinymem.tasks.ngrams import NGramTask
 from tinymem.tasks.programs import AdditionTask, ExecutionTask, MemorisationTask
+from tinymem.tasks.scenes import CropTask, SceneTask
+from tinymem.tasks.translation.dates import DateTask
+from tinymem.tasks.translation.libreoffice import LibreOfficeTask
+from tinymem.tasks.translation.numbers import NumberTask
+from tinymem.training.fields import ADDED_LATER
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
 
-MODELS = LSTMConfig, NTMConfig, RNNConfig, StackRNNConfig
-TASKS = CopyTask, StreamTask, AdditionTask, ExecutionTask, MemorisationTask
+MODELS = LSTMConfig, NTMConfig, DNCConfig, RNNConfig, StackRNNConfig, TranslatorConfig, EncoderConfig, CaptionerConfig
+EPISODIC = CopyTask, RepeatCopyTask, RecallTask, SortTask, NGramTask, CopySeriesTask
+TASKS = *EPISODIC, StreamTask, AdditionTask, ExecutionTask, MemorisationTask, NumberTask, DateTask, LibreOfficeTask, SceneTask, CropTask
 KNOWN: dict[str, type] = {kind.__name__: kind for kind in (*MODELS, *TASKS, SGD, Adam, GravesRMSProp)}
 
 
@@ -26,8 +37,13 @@ class ConfigError(ValueError):
 
 def to_plain(config: Any) -> dict[str, Any]:
     """A dataclass as a dictionary with its type under "type"; nested ones likewise."""
-    fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if not _as_before(f, config)}
     return {"type": type(config).__name__, **{k: to_plain(v) if dataclasses.is_dataclass(v) else v for k, v in fields.items()}}
+
+
+def _as_before(field: dataclasses.Field[Any], config: Any) -> bool:
+    """Was this field added later, and does it say what held before?"""
+    return ADDED_LATER.items() <= field.metadata.items() and getattr(config, field.name) == field.default
 
 
 def from_plain(plain: dict[str, Any]) -> Any:

@@ -11,12 +11,19 @@ import numpy
 
 from tinymem.engine.compile.compiled import compile
 from tinymem.engine.graph import no_grad
+from tinymem.models.captioner import CaptionerConfig
+from tinymem.models.cnn import EncoderConfig
+from tinymem.models.dnc import DNCConfig
 from tinymem.models.lstm import LSTMConfig
 from tinymem.models.ntm import NTMConfig
 from tinymem.models.rnn import RNNConfig
 from tinymem.models.stack_rnn import StackRNNConfig
-from tinymem.tasks.algorithms import CopyTask
+from tinymem.models.translator import TranslatorConfig
+from tinymem.tasks.algorithms import CopySeriesTask, CopyTask, RecallTask, RepeatCopyTask, SortTask
 from tinymem.tasks.languages import StreamTask
+from tinymem.tasks.ngrams import NGramTask
+from tinymem.tasks.scenes import CropTask
+from tinymem.training.captioning import CaptionCourse, Captioning, Reinforce, crop_course
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint
 from tinymem.training.configs import ConfigError, dumps, from_plain, register, to_plain
 from tinymem.training.curricula import Curriculum, CurriculumCourse
@@ -24,11 +31,25 @@ from tinymem.training.loop import Course, Schedule, Steady, train
 from tinymem.training.objectives import bits_per_sequence
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
 from tinymem.training.streams import StreamCourse
+from tinymem.training.translation import Translation, TranslationCourse
+
+EpisodicTask = CopyTask | RepeatCopyTask | RecallTask | SortTask | NGramTask | CopySeriesTask
+
+UNITS = {
+    StreamTask: "bits per symbol",
+    Curriculum: "bits per character",
+    Translation: "bits per word",
+    CropTask: "bits per picture",
+    Captioning: "bits per word",
+}
 
 VALIDATION_BATCHES, VALIDATION_BATCH = 8, 8
 
 register(Schedule)
 register(Curriculum)
+register(Translation)
+register(Captioning)
+register(Reinforce)
 
 
 @register
@@ -37,8 +58,8 @@ class Experiment:
     """A model, a task, an optimiser, a schedule and a seed."""
 
     name: str
-    model: NTMConfig | LSTMConfig | RNNConfig | StackRNNConfig
-    task: CopyTask | StreamTask | Curriculum
+    model: NTMConfig | DNCConfig | LSTMConfig | RNNConfig | StackRNNConfig | TranslatorConfig | EncoderConfig | CaptionerConfig
+    task: EpisodicTask | StreamTask | Curriculum | Translation | CropTask | Captioning
     optimiser: GravesRMSProp | Adam | SGD
     schedule: Schedule
     seed: int = 0
@@ -57,10 +78,10 @@ class Experiment:
     @property
     def unit(self) -> str:
         """The unit of its loss."""
-        return {CopyTask: "bits per sequence", StreamTask: "bits per symbol", Curriculum: "bits per character"}[type(self.task)]
+        return UNITS.get(type(self.task), "bits per sequence")
 
 
-def episodes(task: CopyTask, size: int, seed: int, eager: bool) -> Steady:
+def episodes(task: EpisodicTask, size: int, seed: int, eager: bool) -> Steady:
     """A run on episodes, compared by the mean bits per sequence of some that are never trained on."""
     rng = numpy.random.default_rng([seed, 2])
     held_out = [task.batch(rng, VALIDATION_BATCH) for _ in range(VALIDATION_BATCHES)]
@@ -85,6 +106,12 @@ def course_of(experiment: Experiment, model: Any, eager: bool = False) -> Course
     task, size, seed = experiment.task, experiment.schedule.batch, experiment.seed
     if isinstance(task, StreamTask):
         return StreamCourse(task, model, experiment.schedule, seed, eager)
+    if isinstance(task, Translation):
+        return TranslationCourse(task, experiment.schedule, seed, eager)
+    if isinstance(task, CropTask):
+        return crop_course(task, size, seed, eager)
+    if isinstance(task, Captioning):
+        return CaptionCourse(task, model, experiment.schedule, seed, eager)
     if isinstance(task, Curriculum):
         return CurriculumCourse(task, size, seed, eager)
     return episodes(task, size, seed, eager)

@@ -25,8 +25,11 @@ from tinymem.engine.compile.compiled import compile
 from tinymem.engine.tensor import Tensor
 from tinymem.models.module import Module
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from tinymem.training.fields import ADDED_LATER
 from tinymem.training.optimisers import Optimiser, apply_update, clip_by_norm, clip_elementwise
 from tinymem.training.runfolder import BEST, LAST, METRICS, locked, read_log, write_log
+
+SLOWEST = 0.05  # factor on a learning rate that slows down, at the end
 
 
 class NonFiniteError(FloatingPointError):
@@ -55,6 +58,8 @@ class Schedule:
     """bound on gradients: elementwise, or on their joint norm"""
     clip_by: str = "element"
     """"element" or "norm" """
+    slows_down: bool = field(default=False, metadata=ADDED_LATER)
+    """does the learning rate fall to a twentieth, linearly through the second half?"""
 
     def __post_init__(self) -> None:
         counts = self.updates, self.batch, self.log_every, self.validate_every, self.checkpoint_every
@@ -63,13 +68,22 @@ class Schedule:
         if self.clip_by not in ("element", "norm"):
             raise ValueError(f"clip_by must be 'element' or 'norm', got {self.clip_by!r}")
 
+    def pace(self, update: int) -> float:
+        """The factor on the learning rate of this update, counted from 1."""
+        return slowing(update, self.updates) if self.slows_down else 1.0
+
+
+def slowing(update: int, updates: int) -> float:
+    """A learning rate's factor that stays at 1 through the first half of a run and falls linearly to a twentieth through the second."""
+    return min(1.0, max(2 * (1 - update / updates), SLOWEST))
+
 
 class Course(Protocol):
     """What a run learns from, and what else goes on as it goes on: a curriculum's level, a stream's place, a state carried over."""
 
     @property
     def pace(self) -> float:
-        """The factor on the learning rate."""
+        """The factor on the learning rate, beside the schedule's."""
         ...
 
     @property
@@ -155,7 +169,7 @@ def train(
         while run.update < schedule.updates:
             started = time.process_time()
             batch = course.draw(rng)
-            value = _checked_loss(update(batch, run.update + 1, course.pace), run)
+            value = _checked_loss(update(batch, run.update + 1, course.pace * schedule.pace(run.update + 1)), run)
             run.update += 1
             run.window_loss += value
             run.window_seconds += time.process_time() - started

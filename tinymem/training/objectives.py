@@ -18,9 +18,12 @@ from tinymem.tasks.algorithms import Episode
 LN2 = math.log(2.0)
 
 
-def bits_per_sequence(model: SequenceModel, episode: Episode) -> Tensor:
-    """-log₂ p(target bits), summed over the target bits of a sequence, mean over the batch; a scalar Tensor."""
-    logits = run(model, Tensor(episode.inputs))
+def bits_per_sequence(model: SequenceModel, episode: Episode, checkpoint_every: int | None = None) -> Tensor:
+    """-log₂ p(target bits), summed over the target bits of a sequence, mean over the batch; a scalar Tensor.
+
+    `checkpoint_every`: about √time for long sequences, whose gradient then needs little memory (see `scan`).
+    """
+    logits = run(model, Tensor(episode.inputs), checkpoint_every)
     nats = (bernoulli_loss(logits, Tensor(episode.targets)) * Tensor(episode.mask[:, :, None])).sum()
     bits: Tensor = nats / (LN2 * episode.inputs.shape[1])
     return bits
@@ -46,11 +49,12 @@ def one_hot(numbers: Any, count: int, dtype: Any) -> Tensor:
     return take(Tensor(numpy.eye(count), dtype=dtype), numbers, 0)
 
 
-def bits_per_symbol(logits: Tensor, targets: Any, mask: Any) -> Tensor:
+def bits_per_symbol(logits: Tensor, targets: Any, mask: Any, smoothing: float = 0.0) -> Tensor:
     """-log₂ p(target symbol), mean over the symbols that count; a scalar Tensor.
 
-    logits (time, batch, symbols); targets (time, batch) integers; mask (time, batch), 1 where a symbol counts.
+    logits (time, batch, symbols); targets (time, batch) integers; mask (time, batch), 1 where a symbol counts; `smoothing`: see
+    `categorical_loss`.
     """
     weight = Tensor(mask)
-    bits: Tensor = (categorical_loss(logits, targets) * weight).sum() / (LN2 * maximum(weight.sum(), 1.0))
+    bits: Tensor = (categorical_loss(logits, targets, smoothing) * weight).sum() / (LN2 * maximum(weight.sum(), 1.0))
     return bits

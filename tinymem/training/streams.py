@@ -18,11 +18,10 @@ from tinymem.engine.tensor import Tensor
 from tinymem.models.sequence import advance
 from tinymem.models.stack_rnn import StackRNN
 from tinymem.tasks.languages import SMALLEST, Integers, StreamTask
-from tinymem.training.loop import Schedule
+from tinymem.training.loop import Schedule, slowing
 from tinymem.training.objectives import LN2, bits_per_symbol, one_hot
 
 VALIDATION_SEQUENCES = 5  # of each length
-SLOWEST = 0.05  # factor on the learning rate at the end: it falls linearly through the second half of a run
 CHUNK = 256  # steps of one evaluated chunk: any length of stream is a few calls of one program
 
 
@@ -78,7 +77,7 @@ class StreamCourse:
     @property
     def pace(self) -> float:
         """The factor on the learning rate."""
-        return min(1.0, max(2 * (1 - self.update / self.updates), SLOWEST))
+        return slowing(self.update, self.updates)
 
     def validate(self, model: Any) -> float:
         """The share of wrong sequences with n up to the task's `validated`; among equals, the bits decide.
