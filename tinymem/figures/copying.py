@@ -109,6 +109,25 @@ def memory_use(
     step (from 0) at which the delimiter is seen; locations (first, stop) drawn, by default those that are used.  Left the
     input is written, right the output is read; time runs to the right in both.  The phases have the colours of the text.
     """
+    figure = Figure(figsize=(SLIDE, 7.5))
+    figure.suptitle(title, x=0.13 / SLIDE, y=1 - 0.16 / 7.5, ha="left", va="top")
+    memory_panels(figure, inputs, outputs, adds, reads, write_weightings, read_weightings, phase, locations)
+    written_algorithm(figure, COPY_ALGORITHM)
+    return figure
+
+
+def memory_panels(
+    figure: Figure,
+    inputs: Array,
+    outputs: Array,
+    adds: Array,
+    reads: Array,
+    write_weightings: Array,
+    read_weightings: Array,
+    phase: int,
+    locations: tuple[int, int] | None,
+) -> dict[str, Axes]:
+    """The six panels of a memory's use, by their titles, and their keys; the right third of the slide stays free above the keys."""
     inputs, outputs, adds, reads, writing, reading = checked(
         inputs=(inputs, "T X"), outputs=(outputs, "T Y"), adds=(adds, "T M"), reads=(reads, "T M"),
         write_weightings=(write_weightings, "T N"), read_weightings=(read_weightings, "T N"),
@@ -122,16 +141,15 @@ def memory_use(
         raise ValueError(f"locations must be (first, stop) with 0 <= first < stop <= {count}, got {(first, stop)}")
     limit = signed_limit(adds, reads)
 
-    figure = Figure(figsize=(SLIDE, 7.5))
+    panels = {}
     shown = f"locations {first} to {stop - 1} of {count}" if (first, stop) != (0, count) else f"all {count} locations"
-    figure.suptitle(title, x=0.13 / SLIDE, y=1 - 0.16 / 7.5, ha="left", va="top")
     figure.text(0.13 / SLIDE, 6.83 / 7.5, shown, va="center", color=GREY)
     for x, column in (
         (0.95, (("Inputs", inputs, "channel"), ("Adds", adds, "element"), ("Write weightings", writing, "location"))),
         (5.25, (("Outputs", outputs, ""), ("Reads", reads, ""), ("Read weightings", reading, ""))),
     ):
         for (name, values, rows), low, height in zip(column, (5.3, 3.6, 0.75), (1.0, 1.25, 2.2), strict=True):
-            axes = axes_at(figure, x, low, 3.75, height)
+            axes = panels[name] = axes_at(figure, x, low, 3.75, height)
             weighting = name.endswith("weightings")
             if weighting:
                 heat_map(axes, values[:, first:stop].T, first_row=first)
@@ -148,10 +166,9 @@ def memory_use(
                 axes.tick_params(labelleft=False)
             for edge in (phase - 0.5, phase + 0.5):
                 axes.axvline(edge, color=TURNING, linewidth=0.9)
-    _algorithm(figure, 9.45, 6.3)
     colour_bar(figure, axes_at(figure, 9.45, 1.85, 3.0, 0.16), "bit, probability, weight", horizontal=True)
     colour_bar(figure, axes_at(figure, 9.45, 0.85, 3.0, 0.16), "element of a vector", limit, horizontal=True)
-    return figure
+    return panels
 
 
 def _used_locations(*weightings: Array) -> tuple[int, int]:
@@ -169,11 +186,11 @@ def _phase_strip(axes: Axes, phase: int, steps: int) -> None:
         )
 
 
-def _algorithm(figure: Figure, x: float, top: float) -> None:
-    """The copy algorithm in monospace, a bar of the phase's colour at its left."""
+def written_algorithm(figure: Figure, algorithm: Sequence[tuple[str, Sequence[str]]], x: float = 9.45, top: float = 6.3) -> None:
+    """An algorithm, (colour, lines) a phase, in monospace right of the panels, a bar of the phase's colour at its left."""
     across, up = figure.get_size_inches()
     line = 0.222
-    for colour, lines in COPY_ALGORITHM:
+    for colour, lines in algorithm:
         height = line * len(lines)
         figure.add_artist(Rectangle((x / across, (top - height) / up), 0.07 / across, height / up, color=colour, linewidth=0))
         for number, text in enumerate(lines):
