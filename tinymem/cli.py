@@ -59,6 +59,27 @@ def predict(program: Annotated[str, tyro.conf.Positional], debug: bool = False) 
     print(predict.predict(sys.stdin.read() if program == "-" else program))
 
 
+def translate(sentence: Annotated[str, tyro.conf.Positional], beam: int = 1, picture: Path | None = None, debug: bool = False) -> None:
+    """Translate an English sentence of an office program into French: tinymem translate "do you want to save the changes now ?".
+
+    Args:
+        sentence: the sentence; - reads it from the standard input
+        beam: sentences that are kept side by side while searching; 1 takes the most probable word each time
+        picture: also save the matrix of attention as a picture, as in --picture matrix.png (a .svg is written beside it)
+        debug: show the traceback of an error
+    """
+    from tinymem.figures.style import save
+    from tinymem.translate import translate
+
+    if picture is not None and picture.suffix != ".png":
+        raise UsageError(f"--picture {picture}: give a file that ends in .png; a .svg is written beside it")
+    translated = translate(sys.stdin.read() if sentence == "-" else sentence, width=beam)
+    print(translated)
+    if picture is not None:
+        path, _ = save(translated.figure, picture.parent, picture.stem)
+        print(f"\npicture: {path}")
+
+
 def doctor(debug: bool = False) -> None:
     """Say what this machine can do: Python, NumPy and its BLAS, threads, CuPy and why it is or is not usable."""
     from tinymem.doctor import report
@@ -78,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a console that lacks γ or ── shows ? instead of failing
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"lesson": lesson, "predict": predict, "doctor": doctor},
+            {"lesson": lesson, "predict": predict, "translate": translate, "doctor": doctor},
             prog="tinymem",
             description="A lecture on memory and attention that runs.",
             args=given,
