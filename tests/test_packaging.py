@@ -21,7 +21,8 @@ def test_every_package_is_listed():
 
 def test_every_data_file_is_matched():
     patterns = {package.strip(): value.split(", ") for package, value in setup()["options.package_data"].items()}
-    for package in (ROOT / "tinymem", ROOT / "tinymem" / "figures", ROOT / "tinymem" / "figures" / "data", ROOT / "tinymem" / "testing"):
+    for place in ("", "figures", "figures/data", "tasks", "tasks/data", "testing"):
+        package = ROOT / "tinymem" / place
         name = ".".join(package.relative_to(ROOT).parts).removesuffix(".data")
         for path in package.iterdir():
             if path.is_file() and path.suffix not in (".py", ".pyc"):
