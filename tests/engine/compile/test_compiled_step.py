@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import tinymem as tm
+from tinymem.engine.backend import creation_namespace
 from tinymem.engine.compile.compiled import CompiledStep
+from tinymem.engine.tensor import wrap
 from tinymem.models.lstm import LSTMConfig
 from tinymem.models.ntm import NTMConfig
 from tinymem.models.sequence import run
@@ -522,3 +524,25 @@ def test_planning_saves_memory():
 def test_compile_is_what_it_says():
     step = tm.compile(lambda x: x)
     assert type(step) is CompiledStep is tm.CompiledStep
+
+
+@LOWERINGS
+@pytest.mark.parametrize("subscripts", ["bl,blf->bf", "bl,lf->bf", "bl,bl->b"])
+def test_a_product_with_one_number_everywhere(lowering, subscripts):
+    """`full` is no array in a program; a product needs one."""
+    shape = {"blf": (4, 3, 2), "lf": (3, 2), "bl": (4, 3)}[subscripts[3 : subscripts.index("-")]]
+    x = tm.Tensor(np.random.default_rng(0).normal(size=shape), requires_grad=True)
+
+    def step():
+        x.grad = None
+        weights = tm.Tensor(np.full((4, 3), 0.5)) if eager else wrap(creation_namespace().full((4, 3), 0.5), None)
+        loss = (tm.einsum(subscripts, weights, x) ** 2).sum()
+        loss.backward()
+        return loss, x.grad
+
+    eager = True
+    expected, gradient = step()
+    eager = False
+    found, recorded = tm.compile(step, state=x, lowering=lowering)()
+    np.testing.assert_allclose(found.data, expected.data, rtol=1e-12)
+    np.testing.assert_allclose(recorded, gradient, rtol=1e-12)

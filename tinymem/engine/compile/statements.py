@@ -111,7 +111,9 @@ def _same_axes(operand: Operand, source: Place, shape: tuple[int, ...], out: Pla
 
 
 def is_loop_nest(row: Row) -> bool:
-    """Is this matrix product a loop nest: a small matrix times a vector, or one thin product for each index before?"""
+    """Is this matrix product a loop nest: a small matrix times a vector, or one thin product for each index before?  Of two arrays."""
+    if any(isinstance(operand, Literal) for operand in row.ins):
+        return False
     *batch, m, k = row.ins[0].shape
     n = row.ins[1].shape[-1]
     return min(m, n, k) <= THIN if batch else m == 1 and n * k <= SMALL
@@ -122,7 +124,7 @@ def _product(row: Row, ins: tuple[Any, ...], out: Place) -> Statement | None:
     x, y = ins
     *batch, m, k = row.ins[0].shape
     n = row.ins[1].shape[-1]
-    if not is_loop_nest(row) or isinstance(x, Literal) or isinstance(y, Literal):
+    if not is_loop_nest(row):
         return None
     lead = len(batch)
     axes = [(b, x.strides[i], y.strides[i], out.strides[i]) for i, b in enumerate(batch)] or [(1, 0, 0, 0)]
