@@ -33,7 +33,7 @@ def test_gaps_are_measured_on_a_thousand_equal_sequences_with_their_error():
     for row in gaps:
         error = by_seed(row["name"].replace("gap to the optimum", "gap, standard error"))[row["seed"]]
         assert row["n"] >= 1000
-        assert 0 < error < 0.05 * row["value"]
+        assert 0 < error < 0.1 * row["value"]
         assert row["value"] > 3 * error  # nobody beats the optimum
         assert row["unit"] == "bits per sequence"
     papers = {row["name"].split(":")[0]: row["paper"] for row in gaps}
@@ -44,8 +44,8 @@ def test_gaps_are_measured_on_a_thousand_equal_sequences_with_their_error():
 
 def test_a_machine_with_a_memory_comes_near_the_optimum_and_ahead_of_the_lstm():
     ntm, lstm = by_seed("NTM-LSTM: gap to the optimum"), by_seed("LSTM: gap to the optimum")
-    assert min(ntm.values()) < 4
-    assert min(ntm.values()) < 0.5 * min(lstm.values())
+    assert sum(gap < 3 for gap in ntm.values()) >= 2  # of 3 seeds
+    assert max(ntm.values()) < 0.5 * min(lstm.values())
     assert max(by_seed("NTM-LSTM: share of what can be found out").values()) > 94
 
 
@@ -53,7 +53,8 @@ def test_its_memory_depends_on_the_context_as_published():
     """No counter that is written again, as in the paper: a log that is read by content."""
     again = "NTM-LSTM: a context comes again, the {} head too"
     read, by_chance = by_seed(again.format("read")), by_seed(again.format("read") + ", by chance")
-    seed = max(read, key=read.get)
+    gaps = by_seed("NTM-LSTM: gap to the optimum")
+    seed = min(gaps, key=gaps.get)
     assert read[seed] > 2 * by_chance[seed]
     assert by_seed(again.format("write"))[seed] < 20
     assert by_seed("NTM-LSTM: the write head stays or goes one on")[seed] > 99
