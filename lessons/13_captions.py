@@ -33,18 +33,16 @@ from tinymem.models.captioner import CaptionerConfig
 from tinymem.models.cnn import EncoderConfig
 from tinymem.tasks.pointing import object_mask, score_attention
 from tinymem.tasks.scenes import CropTask, Scene, SceneError, SceneTask, shown, vocabulary
+from tinymem.training.caption_writing import Writer, attention_of, score_captions
 from tinymem.training.captioning import (
     PRETRAINING,
     PRETRAINING_OPTIMISER,
     Captioning,
     Reinforce,
-    Writer,
     annotated,
-    attention_of,
     classifier,
     crop_accuracy,
     looked_at,
-    score_captions,
 )
 from tinymem.training.experiment import Experiment
 from tinymem.training.loop import Schedule

@@ -21,7 +21,8 @@ from tinymem.equations.dnc import (
     write_weighting,
 )
 from tinymem.equations.ntm import add, content_weighting, erase, read
-from tinymem.models.dnc import MEMORY_START, DNCConfig
+from tinymem.models.controller import MEMORY_START
+from tinymem.models.dnc import DNCConfig
 from tinymem.models.module import ParameterError
 from tinymem.models.sequence import advance, run, trace
 from tinymem.tasks.algorithms import CopySeriesTask

@@ -9,8 +9,9 @@ import pytest
 
 import tinymem as tm
 from tinymem.equations.ntm import address, read
+from tinymem.models.controller import MEMORY_START
 from tinymem.models.module import ParameterError
-from tinymem.models.ntm import MEMORY_START, NTMConfig
+from tinymem.models.ntm import NTMConfig
 from tinymem.models.sequence import run, trace
 from tinymem.tasks.algorithms import CopyTask
 from tinymem.testing import strict

@@ -27,21 +27,19 @@ from tinymem.tasks.scenes import (
 )
 from tinymem.testing import strict
 from tinymem.training import captioning
+from tinymem.training.caption_writing import END_NUMBER, CaptionScore, Writer, attention_of, score_captions
 from tinymem.training.captioning import (
     Annotated,
     CaptionCourse,
     Captioning,
     Minibatch,
     Reinforce,
-    Writer,
     annotations_of,
-    attention_of,
     bits_per_picture,
     classifier,
     crop_accuracy,
     crop_course,
     looked_at,
-    score_captions,
     shipped_encoder,
     training_scenes,
 )
@@ -378,7 +376,7 @@ def test_what_is_written_is_the_likeliest_next_word_each_time(tiny, attention, c
     length = len(written.weights)
     np.testing.assert_array_equal(best[: len(written.words)], encode(written.words))
     if length > len(written.words):
-        assert best[len(written.words)] == captioning.END_NUMBER
+        assert best[len(written.words)] == END_NUMBER
     np.testing.assert_allclose(written.weights, told.weights.data[:length, 0], rtol=1e-6)
     np.testing.assert_allclose(written.gates, told.gates.data[:length, 0, 0], rtol=1e-6)
 
@@ -416,7 +414,7 @@ def test_attention_to_the_true_captions_has_a_row_for_each_word_whatever_the_num
 
 def test_captions_are_scored_word_for_word(tiny):
     right = [SimpleNamespace(words=scene.words) for scene in tiny.scenes]
-    assert score_captions(right, tiny.scenes) == captioning.CaptionScore(1.0, pytest.approx(100), SCENES)
+    assert score_captions(right, tiny.scenes) == CaptionScore(1.0, pytest.approx(100), SCENES)
     wrong = [SimpleNamespace(words=(*scene.words[:-1], "an")) for scene in tiny.scenes[:2]] + right[2:]
     score = score_captions(wrong, tiny.scenes)
     assert score.exact == 0.8

@@ -8,7 +8,6 @@ memory by content, forwards or backwards in time (Graves et al. 2016).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy
 
@@ -28,10 +27,8 @@ from tinymem.equations.dnc import (
     write_weighting,
 )
 from tinymem.equations.ntm import add, content_weighting, erase, read
-from tinymem.models.lstm import LSTMCell
+from tinymem.models.controller import MEMORY_START, Carried, Kind, build_controller, control, first_carried, require_kind
 from tinymem.models.module import Linear, Module, parameter
-
-MEMORY_START = 1e-6  # as the NTM's: not 0, where the cosine has no direction
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class DNCConfig:
     """length of an input vector"""
     outputs: int
     """length of an output vector (logits)"""
-    controller: Literal["feedforward", "lstm"] = "feedforward"
+    controller: Kind = "feedforward"
     """what reads the input and drives the heads"""
     hidden: int = 64
     """units of the controller"""
@@ -57,8 +54,7 @@ class DNCConfig:
         sizes = self.inputs, self.outputs, self.hidden, self.locations, self.width, self.read_heads
         if any(type(size) is not int or size < 1 for size in sizes):
             raise ValueError(f"every size of a DNC must be a whole number, at least 1: {self}")
-        if self.controller not in ("feedforward", "lstm"):
-            raise ValueError(f"controller must be 'feedforward' or 'lstm', got {self.controller!r}")
+        require_kind(self.controller)
 
     def build(self, rng: numpy.random.Generator, dtype: str = "float32") -> DNC:
         return DNC(self, rng, dtype)
@@ -91,7 +87,7 @@ class DNCState:
     write_weighting: Tensor  # w^w_t (batch, N)
     read_weightings: tuple[Tensor, ...]  # w^r_t (batch, N) each
     reads: tuple[Tensor, ...]  # r_t (batch, M) each
-    controller: tuple[Tensor, ...]  # (h, c) of an LSTM controller; a feed-forward one carries nothing
+    controller: Carried
     allocated: Tensor | None = field(default=None, metadata=SHOWN)  # a_t (batch, N)
     told: Interface | None = field(default=None, metadata=SHOWN)
 
@@ -123,7 +119,7 @@ class DNC(Module):
         self.config = config
         readers, width = config.read_heads, config.width
         seen = config.inputs + readers * width
-        self.controller = (LSTMCell if config.controller == "lstm" else Linear)(seen, config.hidden, rng, dtype)
+        self.controller = build_controller(config.controller, seen, config.hidden, rng, dtype)
         # the interface vector in four blocks, one for each squashing function
         self.blocks = [
             (readers + 2) * width,  # tanh: read keys, write key, write vector
@@ -148,19 +144,13 @@ class DNC(Module):
             write_weighting=nothing,
             read_weightings=(nothing,) * config.read_heads,
             reads=tuple(split(reads, [config.width] * config.read_heads, 1)),
-            controller=self.controller.initial_state(batch) if isinstance(self.controller, LSTMCell) else (),
+            controller=first_carried(self.controller, batch),
         )
 
     def step(self, state: DNCState, x: Tensor) -> tuple[DNCState, Tensor]:
         """One time step: x (batch, X) -> logits (batch, Y)."""
         seen = concatenate([x, *state.reads], 1)
-        unit = self.controller
-        controller: tuple[Tensor, ...] = ()
-        if isinstance(unit, LSTMCell):
-            controller = unit(seen, *state.controller)
-            hidden = controller[0]
-        else:
-            hidden = tanh(unit(seen))
+        hidden, controller = control(self.controller, seen, state.controller)
         told = self._told(hidden)
 
         retained = retention(told.free_gates, stack(state.read_weightings, 1))

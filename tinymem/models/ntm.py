@@ -17,10 +17,9 @@ from tinymem.engine.ops import broadcast_to, concatenate, sigmoid, softmax, soft
 from tinymem.engine.structure import SHOWN
 from tinymem.engine.tensor import Tensor, wrap
 from tinymem.equations.ntm import add, address, erase, read
-from tinymem.models.lstm import LSTMCell
+from tinymem.models.controller import MEMORY_START, Carried, Kind, build_controller, control, first_carried, require_kind
 from tinymem.models.module import Linear, Module, parameter
 
-MEMORY_START = 1e-6  # Collier & Beel 2018: a constant start converges fastest; not 0, where the cosine has no direction
 ONE_HOT_LOGIT = 10.0  # softmax of (10, 0, …, 0): 0.994 of the weight on location 0 of 128
 
 
@@ -32,7 +31,7 @@ class NTMConfig:
     """length of an input vector"""
     outputs: int
     """length of an output vector (logits)"""
-    controller: Literal["feedforward", "lstm"] = "feedforward"
+    controller: Kind = "feedforward"
     """what reads the input and drives the heads"""
     hidden: int = 100
     """units of the controller"""
@@ -56,8 +55,7 @@ class NTMConfig:
             raise ValueError(f"every size of an NTM must be a whole number, at least 1: {self}")
         if self.shifts % 2 == 0 or self.shifts > self.locations:
             raise ValueError(f"shifts must be odd and at most locations ({self.locations}), got {self.shifts}")
-        if self.controller not in ("feedforward", "lstm"):
-            raise ValueError(f"controller must be 'feedforward' or 'lstm', got {self.controller!r}")
+        require_kind(self.controller)
         if self.initial_weighting not in ("one-hot", "uniform"):
             raise ValueError(f"initial_weighting must be 'one-hot' or 'uniform', got {self.initial_weighting!r}")
 
@@ -84,7 +82,7 @@ class NTMState:
     read_weightings: tuple[Tensor, ...]  # (batch, N) each
     write_weightings: tuple[Tensor, ...]
     reads: tuple[Tensor, ...]  # r_t (batch, M) each
-    controller: tuple[Tensor, ...]  # (h, c) of an LSTM controller; a feed-forward one carries nothing
+    controller: Carried
     hidden: Tensor | None = field(default=None, metadata=SHOWN)  # the controller's output at this step
     heads: tuple[HeadParameters, ...] = field(default=(), metadata=SHOWN)  # read heads first
     erase_vectors: tuple[Tensor, ...] = field(default=(), metadata=SHOWN)
@@ -116,7 +114,7 @@ class NTM(Module):
         self.config = config
         heads, width = config.read_heads + config.write_heads, config.width
         seen = config.inputs + config.read_heads * width
-        self.controller = (LSTMCell if config.controller == "lstm" else Linear)(seen, config.hidden, rng, dtype)
+        self.controller = build_controller(config.controller, seen, config.hidden, rng, dtype)
         # the interface vector in four blocks, one for each squashing function
         self.blocks = [
             (heads + config.write_heads) * width,  # tanh: keys, add vectors
@@ -144,19 +142,13 @@ class NTM(Module):
             read_weightings=tuple(weightings[:readers]),
             write_weightings=tuple(weightings[readers:]),
             reads=tuple(split(reads, [config.width] * readers, 1)),
-            controller=self.controller.initial_state(batch) if isinstance(self.controller, LSTMCell) else (),
+            controller=first_carried(self.controller, batch),
         )
 
     def step(self, state: NTMState, x: Tensor) -> tuple[NTMState, Tensor]:
         """One time step: x (batch, X) -> logits (batch, Y)."""
         seen = concatenate([x, *state.reads], 1)
-        unit = self.controller
-        controller: tuple[Tensor, ...] = ()
-        if isinstance(unit, LSTMCell):
-            controller = unit(seen, *state.controller)
-            hidden = controller[0]
-        else:
-            hidden = tanh(unit(seen))
+        hidden, controller = control(self.controller, seen, state.controller)
         heads, erase_vectors, add_vectors = self._head_parameters(hidden)
         readers = self.config.read_heads
 

@@ -19,12 +19,11 @@ from tinymem.tasks.translation.libreoffice import LibreOfficeTask, libreoffice
 from tinymem.tasks.translation.numbers import NumberTask
 from tinymem.tasks.translation.pairs import Pair, Words
 from tinymem.tasks.translation.words import Vocabulary
-from tinymem.training.loop import Schedule
+from tinymem.training.loop import SLOWEST, Schedule
 from tinymem.training.objectives import bits_per_symbol
 from tinymem.training.search import Search, Sentence
 
 VALIDATED = 256  # pairs, of tasks that draw theirs
-SLOWEST = 0.05  # factor on the learning rate at the end of a linear decay
 SIDE_BY_SIDE = 64  # sentences that are translated together
 
 
