@@ -22,6 +22,7 @@ from tinymem.engine.compile.listing import listing
 from tinymem.engine.compile.lower_c import Native, runtime
 from tinymem.engine.compile.lower_cupy import on_device
 from tinymem.engine.compile.lower_numpy import Replay
+from tinymem.engine.compile.operations import Operations, operations_of
 from tinymem.engine.compile.passes import PROGRAM_PASSES, SWITCHES
 from tinymem.engine.compile.passes.prepare import prepare
 from tinymem.engine.compile.program import Literal, Operand, Program, Row, Value, whole
@@ -175,6 +176,18 @@ class CompiledStep:
         if ready.stats is None:
             ready.stats = stats_of(ready.after, ready.lowered, ready.seconds)
         return ready.stats
+
+    def operations(self, *arguments: Any, **keywords: Any) -> Operations:
+        """Floating-point operations of a call with these arguments.  The step is recorded, not run, and nothing changes.
+
+        Counted after the passes but `recompute`: each number is counted once, also where a run saves memory by computing it again.
+        """
+        with self._lock, RECORDING:
+            program = record(self.step, arguments, keywords, self.state.tensors).program
+        for name, one_pass in PROGRAM_PASSES.items():
+            if name not in {*self.without, "recompute"}:
+                program = one_pass(program)
+        return operations_of(program)
 
     def _called(self) -> Ready:
         if self._latest is None:
