@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy
 import pytest
 import transcriptions
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tinymem as tm
@@ -28,6 +28,8 @@ from tinymem.testing.strategies import in_domain, inputs_of, shapes_that_do_not_
 LESSONS = Path(__file__).parents[2] / "lessons"
 NAMES = list(equations())
 every_equation = pytest.mark.parametrize("name", NAMES)
+# The positional encoding is a table of constants: there is no operand to differentiate, to narrow, or to give a wrong shape.
+every_equation_with_operands = pytest.mark.parametrize("name", [name for name in NAMES if equations()[name].domains])
 
 # What the lecture's table asks for: arguments in this order, with these axes.
 LECTURE = {
@@ -90,9 +92,27 @@ LECTURE = {
         "entropy": {"weights": "B L"},
         "doubly_stochastic_penalty": {"weights": "T B L"},
     },
+    "transformer": {
+        "positional_encoding": {},
+        "scaled_dot_weights": {"Q": "B T D", "K": "B L D"},
+        "scaled_dot_product": {"Q": "B T D", "K": "B L D", "V": "B L E"},
+        "multi_head": {
+            "Q": "B T D",
+            "K": "B L D",
+            "V": "B L D",
+            "W_Q": "H A D",
+            "W_K": "H A D",
+            "W_V": "H E D",
+            "W_O": "O H * E",
+        },
+        "feed_forward": {"x": "B T D", "W1": "F D", "b1": "F", "W2": "O F", "b2": "O"},
+        "layer_norm": {"x": "B T D", "gain": "D", "bias": "D"},
+        "residual": {"x": "B T D", "change": "B T D"},
+    },
 }
-PIECEWISE_CONSTANT = {"discretize", "chosen_place", "hard_sample"}  # their gradient is 0 wherever it exists, so they record none
+PIECEWISE_CONSTANT = {"discretize", "chosen_place", "hard_sample", "positional_encoding"}  # the gradient is 0 where there is one: no record
 HELD_CONSTANT = {"reinforce_surrogate": {"reward", "baseline"}}  # operands that must get no gradient, by what the equation means
+KINKS = {"feed_forward": lambda x, W1, b1, **_: x @ W1.T + b1}  # where one of these is 0 there is no derivative to compare with
 PLANNED_LESSONS = set()  # not written yet; a name leaves this list when its lesson comes
 REQUIRED = [(module, name) for module, functions in LECTURE.items() for name in functions]
 
@@ -169,7 +189,7 @@ def test_every_equation_says_what_it_is(name):
     assert "Source:" in text, f"{name}: the docstring names no source"
     assert re.search(r"\d{4}", entry.paper), f"{name}: 'paper' has no year"
     assert "returns" in text.lower(), f"{name}: the docstring does not say what is returned"
-    assert re.search(r"\((batch|time|B\b)", text), f"{name}: the docstring has no shapes"
+    assert re.search(r"\((batch|time|length|B\b)", text), f"{name}: the docstring has no shapes"
     assert set(entry.symbols) == set(entry.domains), f"{name}: symbols and operands differ"
 
 
@@ -201,11 +221,13 @@ def test_values_are_those_of_the_slide(name, data):
         numpy.testing.assert_allclose(ours.data, theirs, rtol=1e-10, atol=1e-12)
 
 
-@every_equation
+@every_equation_with_operands
 @given(data=st.data())
 def test_gradients_of_both_orders_are_right(name, data):
     entry = equations()[name]
     inputs = data.draw(inputs_of(entry, max_length=4))
+    if name in KINKS:
+        assume(numpy.all(abs(KINKS[name](**inputs)) > 1e-3))  # else no witness could tell right from wrong there
 
     varied = [operand for operand in inputs if operand not in HELD_CONSTANT.get(name, set())]
 
@@ -241,7 +263,7 @@ def test_operands_are_left_alone(name, data):
         numpy.testing.assert_array_equal(tracked[operand].data, array, err_msg=operand)
 
 
-@every_equation
+@every_equation_with_operands
 @given(data=st.data())
 def test_float32_stays_float32(name, data):
     inputs = data.draw(inputs_of(equations()[name], boundary=data.draw(st.booleans())))
@@ -274,7 +296,7 @@ def test_on_a_device_the_numbers_are_the_same_and_nothing_waits(name, data):
         numpy.testing.assert_array_equal(ours.get(), theirs)
 
 
-@every_equation
+@every_equation_with_operands
 @given(data=st.data())
 def test_shapes_that_do_not_fit_are_refused(name, data):
     entry = equations()[name]

@@ -348,3 +348,60 @@ def entropy(weights):
 def doubly_stochastic_penalty(weights):
     steps, batch, places = weights.shape
     return numpy.array([sum((1 - sum(weights[t, n, i] for t in range(steps))) ** 2 for i in range(places)) for n in range(batch)])
+
+
+# -- transformer ---------------------------------------------------------------------------------------------------------
+def positional_encoding(length, width, dtype):
+    PE = numpy.zeros((length, width), dtype)
+    for pos, i in numpy.ndindex(length, width // 2):
+        PE[pos, 2 * i] = math.sin(pos / 10000 ** (2 * i / width))
+        PE[pos, 2 * i + 1] = math.cos(pos / 10000 ** (2 * i / width))
+    return PE
+
+
+def scaled_dot_weights(Q, K, mask=None):
+    alpha = numpy.zeros((*Q.shape[:2], K.shape[1]))
+    for k in range(Q.shape[1]):
+        scores = scaled_dot_score(Q[:, k], K)
+        largest = scores.max(1, keepdims=True)  # divides above and below by the same number: e^1000 is beyond float64
+        alpha[:, k] = attention_weights(scores - largest, None if mask is None else mask[:, k])
+    return alpha
+
+
+def scaled_dot_product(Q, K, V, mask=None):
+    alpha = scaled_dot_weights(Q, K, mask)
+    return numpy.stack([soft_context(alpha[:, k], V) for k in range(Q.shape[1])], 1)
+
+
+def _dense(W, x, b):
+    """W x + b of every word x."""
+    y = numpy.zeros((*x.shape[:2], len(W)))
+    for n, t, o in numpy.ndindex(*y.shape):
+        y[n, t, o] = sum(W[o, j] * x[n, t, j] for j in range(x.shape[2])) + b[o]
+    return y
+
+
+def multi_head(Q, K, V, W_Q, W_K, W_V, W_O, mask=None):
+    heads = []
+    for i in range(len(W_Q)):
+        projected = [_dense(W[i], x, numpy.zeros(W.shape[1])) for W, x in ((W_Q, Q), (W_K, K), (W_V, V))]
+        heads.append(scaled_dot_product(*projected, mask))
+    return _dense(W_O, numpy.concatenate(heads, 2), numpy.zeros(len(W_O)))
+
+
+def feed_forward(x, W1, b1, W2, b2):
+    return _dense(W2, numpy.maximum(0, _dense(W1, x, b1)), b2)
+
+
+def layer_norm(x, gain, bias):
+    y, d = numpy.zeros_like(x), x.shape[2]
+    for n, t in numpy.ndindex(*x.shape[:2]):
+        mu = sum(x[n, t]) / d
+        variance = sum((x[n, t, i] - mu) ** 2 for i in range(d)) / d
+        for i in range(d):
+            y[n, t, i] = gain[i] * (x[n, t, i] - mu) / math.sqrt(variance + 1e-5) + bias[i]
+    return y
+
+
+def residual(x, change):
+    return numpy.array([x[place] + change[place] for place in numpy.ndindex(*x.shape)]).reshape(x.shape)

@@ -17,7 +17,7 @@ from tinymem.equations.registry import equations
 from tinymem.testing.strategies import in_domain, inputs_of, shapes_of_sizes, shapes_that_do_not_fit, sizes_of, values_in
 
 EQUATIONS = equations()
-every_equation = pytest.mark.parametrize("name", list(EQUATIONS))
+every_equation = pytest.mark.parametrize("name", [name for name, entry in EQUATIONS.items() if entry.domains])  # one has no operands
 every_domain = pytest.mark.parametrize("kind", list(DOMAINS))
 
 

@@ -1,4 +1,4 @@
-"""Greedy and beam search on writers made by hand, whose best sentences are known, and on a translator."""
+"""Greedy and beam search on writers made by hand, whose best sentences are known, on a translator, and on a Transformer."""
 
 import itertools
 
@@ -7,7 +7,8 @@ import pytest
 
 import tinymem as tm
 from tinymem.engine.backend import use
-from tinymem.engine.ops import take
+from tinymem.engine.ops import log_softmax, take
+from tinymem.models.transformer import TransformerConfig
 from tinymem.models.translator import DecoderState, TranslatorConfig
 from tinymem.tasks.translation.words import BEGIN, END
 from tinymem.testing import strict
@@ -15,6 +16,7 @@ from tinymem.training.search import Search
 
 V, LONGEST = 6, 4
 SMALL = TranslatorConfig(9, 8, embedding=3, hidden=6, encoder_hidden=3)
+TRANSFORMER = TransformerConfig(9, V, layers=2, width=6, heads=2, inner=5)  # its state grows with every word
 
 
 class Chain:
@@ -121,16 +123,23 @@ def test_a_length_penalty_favours_longer_sentences():
     assert searched(table, 3, length_penalty=3.0)[0].numbers == (4, END)
 
 
-def test_compiled_eager_and_on_the_device_it_is_the_same_search():
-    rng = np.random.default_rng(0)
+def sources(rng):
+    """Three sentences, one of them shorter."""
     words, mask = rng.integers(4, 9, (5, 3)), np.ones((5, 3), np.float32)
     mask[3:, 1] = 0
-    model = SMALL.build(rng, "float64")
+    return words, mask
+
+
+@pytest.mark.parametrize("config", [SMALL, TRANSFORMER], ids=["translator", "transformer"])
+def test_compiled_eager_and_on_the_device_it_is_the_same_search(config):
+    rng = np.random.default_rng(0)
+    words, mask = sources(rng)
+    model = config.build(rng, "float64")
     for width in (1, 3):
         eager = Search(model, eager=True)(words, mask, 7, width)
         compiled = Search(model)(words, mask, 7, width)
         with use(strict.namespace):
-            device_model = SMALL.build(np.random.default_rng(0), "float64")
+            device_model = config.build(np.random.default_rng(0), "float64")
             device_model.load_state(model.state())
             device = Search(device_model, eager=True)(words, mask, 7, width)
         for one, *others in zip(eager, compiled, device, strict=True):
@@ -138,6 +147,39 @@ def test_compiled_eager_and_on_the_device_it_is_the_same_search():
                 assert one.numbers == other.numbers
                 assert one.log_probability == pytest.approx(other.log_probability)
                 np.testing.assert_allclose(one.weights, other.weights, rtol=1e-5)
+
+
+def told(model, words, mask, sentences):
+    """ln p (sentence, word, V) of each next word for one source sentence (S,), computed from the start without anything kept."""
+    target = np.array([[BEGIN, *numbers[:-1]] for numbers in sentences]).T
+    source, present = (np.repeat(array[:, None], len(sentences), 1) for array in (words, mask))
+    return log_softmax(model.logits(source, present, target), 2).data.swapaxes(0, 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_greedy_with_kept_words_writes_what_is_most_probable_after_all_words_so_far(seed):
+    rng = np.random.default_rng(seed)
+    words, mask = sources(rng)
+    model = TRANSFORMER.build(rng, "float64")
+    for place, found in enumerate(Search(model)(words, mask, 6)):
+        (logs,) = told(model, words[:, place], mask[:, place], [found.numbers])
+        assert found.numbers == tuple(logs.argmax(1))
+        assert found.log_probability == pytest.approx(logs.max(1).sum())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_wide_beam_with_kept_words_finds_the_best_of_all_sentences(seed):
+    rng = np.random.default_rng(seed)
+    words, mask = sources(rng)
+    model, longest = TRANSFORMER.build(rng, "float64"), 3
+    sentences = list(itertools.product(range(V), repeat=longest))  # what follows an <end> is cut
+    lengths = [s.index(END) + 1 if END in s else longest for s in sentences]
+    for place, found in enumerate(Search(model)(words, mask, longest, width=V**2)):
+        logs = told(model, words[:, place], mask[:, place], sentences)
+        total = [row[range(n), s[:n]].sum() for row, s, n in zip(logs, sentences, lengths, strict=True)]
+        best = int(np.argmax(total))
+        assert found.numbers == sentences[best][: lengths[best]]
+        assert found.log_probability == pytest.approx(total[best])
 
 
 @pytest.mark.parametrize(("longest", "width"), [(0, 1), (3, 0)])

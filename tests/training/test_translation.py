@@ -9,22 +9,26 @@ import numpy as np
 import pytest
 from test_loop import everything
 
+from tinymem.models.transformer import TransformerConfig
 from tinymem.models.translator import TranslatorConfig
 from tinymem.tasks.bleu import bleu
 from tinymem.tasks.translation.dates import DateTask
 from tinymem.tasks.translation.libreoffice import Corpus, LibreOfficeTask
 from tinymem.tasks.translation.numbers import NumberTask, number_pair
 from tinymem.training import translation
+from tinymem.training.configs import from_plain, to_plain
 from tinymem.training.experiment import Experiment, load_trained, run_experiment
 from tinymem.training.loop import Schedule, Stopped
 from tinymem.training.optimisers import Adam
 from tinymem.training.runfolder import BEST
 from tinymem.training.search import Search
-from tinymem.training.translation import SLOWEST, Translation, TranslationCourse, bits_per_word, forced_attention, translations
+from tinymem.training.translation import SLOWEST, Translation, TranslationCourse, bits_per_word, forced_attention, noam, translations
 
 NUMBERS = NumberTask(longest=3)
 WORDS = tuple(map(len, NUMBERS.vocabularies))
 SMALL = TranslatorConfig(*WORDS, embedding=6, hidden=8, encoder_hidden=5, dropout=0.2)
+TRANSFORMER = TransformerConfig(*WORDS, layers=1, width=8, heads=2, inner=6, dropout=0.2)
+both_models = pytest.mark.parametrize("config", [SMALL, TRANSFORMER], ids=["translator", "transformer"])
 SHORT = Schedule(7, batch=3, log_every=2, validate_every=2, checkpoint_every=4, clip=1.0, clip_by="norm")
 PAIRS = tuple(number_pair(number) for number in range(100, 123))
 
@@ -43,12 +47,13 @@ def small_corpus(monkeypatch):
     return corpus
 
 
-def course(task=NUMBERS, schedule=SHORT, seed=0, smoothing=0.1):
-    return TranslationCourse(Translation(task, smoothing), schedule, seed, eager=True)
+def course(task=NUMBERS, schedule=SHORT, seed=0, smoothing=0.1, warm_up=0):
+    return TranslationCourse(Translation(task, smoothing, warm_up), schedule, seed, eager=True)
 
 
-def experiment(task=NUMBERS, **changes):
-    return dataclasses.replace(Experiment("tiny", SMALL, Translation(task), Adam(1e-2, beta2=0.98), SHORT, seed=2), **changes)
+def experiment(task=NUMBERS, warm_up=0, **changes):
+    translated = Translation(task, warm_up=warm_up)
+    return dataclasses.replace(Experiment("tiny", SMALL, translated, Adam(1e-2, beta2=0.98), SHORT, seed=2), **changes)
 
 
 def sentences(batch, vocabularies=NUMBERS.vocabularies):
@@ -88,6 +93,41 @@ def test_the_rate_falls_linearly_to_its_twentieth():
     assert own.pace == SLOWEST
 
 
+@pytest.mark.parametrize(("d", "w", "factor"), [(512, 4000, 1.0), (128, 50, 2.0)])
+def test_noams_schedule_is_the_papers(d, w, factor):
+    """factor · d^-0.5 · min(n^-0.5, n · w^-1.5) (Vaswani et al. 2017, eq. 3), highest at the end of the warm-up."""
+    lr, updates = factor / (d * w) ** 0.5, np.arange(1, 3 * w)
+    rates = lr * np.array([noam(int(update), w) for update in updates])
+    np.testing.assert_allclose(rates, factor * d**-0.5 * np.minimum(updates**-0.5, updates * w**-1.5), rtol=1e-12)
+    assert updates[rates.argmax()] == w
+    assert noam(w, w) == 1
+
+
+def test_a_course_with_a_warm_up_follows_noams_schedule():
+    own, rng = course(warm_up=3), np.random.default_rng(0)
+    paces = []
+    for _ in range(7):
+        own.draw(rng)
+        paces.append(own.pace)
+    np.testing.assert_allclose(paces, [1 / 3, 2 / 3, 1, *(np.sqrt(3 / np.arange(4, 8)))])
+    assert own.report()["pace"] == paces[-1]
+
+
+@pytest.mark.parametrize("warm_up", [-1, 2.0, True])
+def test_a_warm_up_is_a_number_of_updates(warm_up):
+    with pytest.raises(ValueError, match="warm_up is a whole number of updates, at least 0, got"):
+        Translation(NUMBERS, warm_up=warm_up)
+
+
+@pytest.mark.parametrize("warm_up", [0, 40])
+def test_a_warm_up_is_written_down_only_if_there_is_one(warm_up):
+    """So runs from before it could be chosen are still the same runs."""
+    translated = Translation(NUMBERS, warm_up=warm_up)
+    assert to_plain(translated).get("warm_up", 0) == warm_up
+    assert ("warm_up" in to_plain(translated)) == (warm_up > 0)
+    assert from_plain(to_plain(translated)) == translated
+
+
 def test_bits_per_word_of_a_model_that_knows_nothing():
     model = SMALL.build(np.random.default_rng(0), "float64")
     model.out.W.data = np.zeros_like(model.out.W.data)
@@ -115,15 +155,20 @@ def test_labels_can_be_smoothed_only_so_far(smoothing):
 # --- a run ---
 
 
-@pytest.mark.parametrize("corpus", [False, True])
-def test_an_interrupted_run_ends_in_the_state_of_an_uninterrupted_one(tmp_path, monkeypatch, corpus, request):
-    """With dropout, and in the middle of an epoch."""
+@pytest.mark.parametrize(
+    ("config", "corpus", "warm_up"),
+    [(SMALL, False, 0), (SMALL, True, 0), (TRANSFORMER, True, 5)],
+    ids=["numbers", "corpus", "transformer, corpus"],
+)
+def test_an_interrupted_run_ends_in_the_state_of_an_uninterrupted_one(tmp_path, monkeypatch, config, corpus, warm_up, request):
+    """With dropout, in the middle of an epoch and of the warm-up."""
     task = NUMBERS
     if corpus:
         request.getfixturevalue("small_corpus")
         task = LibreOfficeTask()
+    run = experiment(task, warm_up, model=config)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run_experiment(experiment(task), whole, progress=False)
+    run_experiment(run, whole, progress=False)
     drawn, draw = [0], TranslationCourse.draw
 
     def interrupting(self, rng):
@@ -134,8 +179,8 @@ def test_an_interrupted_run_ends_in_the_state_of_an_uninterrupted_one(tmp_path, 
 
     monkeypatch.setattr(TranslationCourse, "draw", interrupting)
     with pytest.raises(Stopped, match="stopped at update 3 of 7"):
-        run_experiment(experiment(task), parts, progress=False)
-    run_experiment(experiment(task), parts, progress=False)
+        run_experiment(run, parts, progress=False)
+    run_experiment(run, parts, progress=False)
     assert everything(parts) == everything(whole)
 
 
@@ -157,8 +202,9 @@ def test_a_short_training_learns_the_names_of_numbers(tmp_path, monkeypatch):
 # --- what is read off a model ---
 
 
-def test_translations_come_in_order_whatever_their_length_and_their_attention_has_no_padding():
-    model = SMALL.build(np.random.default_rng(0), "float64")
+@both_models
+def test_translations_come_in_order_whatever_their_length_and_their_attention_has_no_padding(config):
+    model = config.build(np.random.default_rng(0), "float64")
     sources = [pair.source for pair in NUMBERS.pairs(np.random.default_rng(0), "test", 11)]
     search = Search(model, eager=True)
     found = translations(search, sources, NUMBERS.vocabularies, size=4)
@@ -172,8 +218,9 @@ def test_translations_come_in_order_whatever_their_length_and_their_attention_ha
         assert words[: len(alone)] == alone
 
 
-def test_forced_attention_is_that_of_the_search_where_both_write_the_same():
-    model = SMALL.build(np.random.default_rng(0), "float64")
+@both_models
+def test_forced_attention_is_that_of_the_search_where_both_write_the_same(config):
+    model = config.build(np.random.default_rng(0), "float64")
     sources = [pair.source for pair in NUMBERS.pairs(np.random.default_rng(0), "test", 9)]
     written = translations(Search(model, eager=True), sources, NUMBERS.vocabularies, size=4)
     pairs = [dataclasses.replace(number_pair(1), source=source, target=words or ("un",), links=None)

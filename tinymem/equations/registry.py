@@ -15,7 +15,7 @@ from tinymem.equations.contracts import Domain, check_shapes, parse_domain, shap
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-MODULES = ("recurrent", "stack", "ntm", "dnc", "attention")
+MODULES = ("recurrent", "stack", "ntm", "dnc", "attention", "transformer")
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ from typing import Any
 from tinymem.models.captioner import CaptionerConfig
 from tinymem.models.cnn import EncoderConfig
 from tinymem.models.dnc import DNCConfig
+from tinymem.models.language_model import LanguageModelConfig
 from tinymem.models.lstm import LSTMConfig
 from tinymem.models.ntm import NTMConfig
 from tinymem.models.rnn import RNNConfig
 from tinymem.models.stack_rnn import StackRNNConfig
+from tinymem.models.transformer import TransformerConfig
 from tinymem.models.translator import TranslatorConfig
 from tinymem.tasks.algorithms import CopySeriesTask, CopyTask, RecallTask, RepeatCopyTask, SortTask
 from tinymem.tasks.languages import StreamTask
+from tinymem.tasks.lookup import LookupTask
 from tinymem.tasks.ngrams import NGramTask
 from tinymem.tasks.programs import AdditionTask, ExecutionTask, MemorisationTask
 from tinymem.tasks.scenes import CropTask, SceneTask
@@ -25,9 +28,11 @@ from tinymem.tasks.translation.numbers import NumberTask
 from tinymem.training.fields import ADDED_LATER
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
 
-MODELS = LSTMConfig, NTMConfig, DNCConfig, RNNConfig, StackRNNConfig, TranslatorConfig, EncoderConfig, CaptionerConfig
+RECURRENT = LSTMConfig, NTMConfig, DNCConfig, RNNConfig, StackRNNConfig
+MODELS = *RECURRENT, TranslatorConfig, EncoderConfig, CaptionerConfig, TransformerConfig, LanguageModelConfig
 EPISODIC = CopyTask, RepeatCopyTask, RecallTask, SortTask, NGramTask, CopySeriesTask
-TASKS = *EPISODIC, StreamTask, AdditionTask, ExecutionTask, MemorisationTask, NumberTask, DateTask, LibreOfficeTask, SceneTask, CropTask
+PROGRAMS = AdditionTask, ExecutionTask, MemorisationTask
+TASKS = *EPISODIC, *PROGRAMS, StreamTask, NumberTask, DateTask, LibreOfficeTask, SceneTask, CropTask, LookupTask
 KNOWN: dict[str, type] = {kind.__name__: kind for kind in (*MODELS, *TASKS, SGD, Adam, GravesRMSProp)}
 
 

@@ -14,25 +14,31 @@ from tinymem.engine.graph import no_grad
 from tinymem.models.captioner import CaptionerConfig
 from tinymem.models.cnn import EncoderConfig
 from tinymem.models.dnc import DNCConfig
+from tinymem.models.language_model import LanguageModelConfig
 from tinymem.models.lstm import LSTMConfig
 from tinymem.models.ntm import NTMConfig
 from tinymem.models.rnn import RNNConfig
 from tinymem.models.stack_rnn import StackRNNConfig
+from tinymem.models.transformer import TransformerConfig
 from tinymem.models.translator import TranslatorConfig
 from tinymem.tasks.algorithms import CopySeriesTask, CopyTask, RecallTask, RepeatCopyTask, SortTask
 from tinymem.tasks.languages import StreamTask
+from tinymem.tasks.lookup import LookupTask
 from tinymem.tasks.ngrams import NGramTask
 from tinymem.tasks.scenes import CropTask
 from tinymem.training.captioning import CaptionCourse, Captioning, Reinforce, crop_course
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint
 from tinymem.training.configs import ConfigError, dumps, from_plain, register, to_plain
 from tinymem.training.curricula import Curriculum, CurriculumCourse
+from tinymem.training.looking_up import LookupCourse
 from tinymem.training.loop import Course, Schedule, Steady, train
 from tinymem.training.objectives import bits_per_sequence
 from tinymem.training.optimisers import SGD, Adam, GravesRMSProp
 from tinymem.training.streams import StreamCourse
 from tinymem.training.translation import Translation, TranslationCourse
 
+RecurrentConfig = NTMConfig | DNCConfig | LSTMConfig | RNNConfig | StackRNNConfig
+AttentionConfig = TranslatorConfig | EncoderConfig | CaptionerConfig | TransformerConfig | LanguageModelConfig
 EpisodicTask = CopyTask | RepeatCopyTask | RecallTask | SortTask | NGramTask | CopySeriesTask
 
 UNITS = {
@@ -41,6 +47,7 @@ UNITS = {
     Translation: "bits per word",
     CropTask: "bits per picture",
     Captioning: "bits per word",
+    LookupTask: "bits per asked word",
 }
 
 VALIDATION_BATCHES, VALIDATION_BATCH = 8, 8
@@ -58,8 +65,8 @@ class Experiment:
     """A model, a task, an optimiser, a schedule and a seed."""
 
     name: str
-    model: NTMConfig | DNCConfig | LSTMConfig | RNNConfig | StackRNNConfig | TranslatorConfig | EncoderConfig | CaptionerConfig
-    task: EpisodicTask | StreamTask | Curriculum | Translation | CropTask | Captioning
+    model: RecurrentConfig | AttentionConfig
+    task: EpisodicTask | StreamTask | Curriculum | Translation | CropTask | Captioning | LookupTask
     optimiser: GravesRMSProp | Adam | SGD
     schedule: Schedule
     seed: int = 0
@@ -110,6 +117,8 @@ def course_of(experiment: Experiment, model: Any, eager: bool = False) -> Course
         return TranslationCourse(task, experiment.schedule, seed, eager)
     if isinstance(task, CropTask):
         return crop_course(task, size, seed, eager)
+    if isinstance(task, LookupTask):
+        return LookupCourse(task, size, seed)
     if isinstance(task, Captioning):
         return CaptionCourse(task, model, experiment.schedule, seed, eager)
     if isinstance(task, Curriculum):

@@ -1,7 +1,8 @@
 """Writing a sentence: word by word the most probable one (greedy), or the best of several sentences kept side by side (beam search).
 
 A model that writes offers `encode(words, mask)`, `begin(encoded)` and `word(encoded, state, previous) -> (state, logits)`; its
-states have `weights`, what it looked at before the word.
+states have `weights`, what it looked at before the word.  If they grow with each word, as kept keys and values do, it says
+`state_grows = True`, and its words are written eagerly: a compiled step is made for given shapes.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Search:
                 return state, log_softmax(logits, 1), state.weights
 
         self._encode = encode if eager else compile(encode, state=model)
-        self._write = write if eager else compile(write, state=model)
+        self._write = write if eager or getattr(model, "state_grows", False) else compile(write, state=model)
 
     def __call__(self, words: Host, mask: Host, longest: int, width: int = 1, length_penalty: float = 0.0) -> list[Sentence]:
         """The best sentence for each column of source words (S, batch), of at most `longest` words, `<end>` included.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy
@@ -19,6 +20,7 @@ from tinymem.tasks.translation.libreoffice import LibreOfficeTask, libreoffice
 from tinymem.tasks.translation.numbers import NumberTask
 from tinymem.tasks.translation.pairs import Pair, Words
 from tinymem.tasks.translation.words import Vocabulary
+from tinymem.training.fields import ADDED_LATER
 from tinymem.training.loop import SLOWEST, Schedule
 from tinymem.training.objectives import bits_per_symbol
 from tinymem.training.search import Search, Sentence
@@ -34,17 +36,22 @@ class Translation:
     task: NumberTask | DateTask | LibreOfficeTask
     smoothing: float = 0.1
     """ε of the smoothed labels"""
+    warm_up: int = field(default=0, metadata=ADDED_LATER)
+    """updates through which the learning rate rises (Noam's schedule); 0: it falls linearly from the start"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing must be in 0 … 1, below 1, got {self.smoothing}")
+        if type(self.warm_up) is not int or self.warm_up < 0:
+            raise ValueError(f"warm_up is a whole number of updates, at least 0, got {self.warm_up!r}")
 
 
 class TranslationCourse:
-    """A run on pairs of sentences; the learning rate falls linearly to its twentieth."""
+    """A run on pairs of sentences; the learning rate falls linearly to its twentieth, or follows Noam's schedule."""
 
     def __init__(self, translation: Translation, schedule: Schedule, seed: int, eager: bool) -> None:
-        self.task, self.smoothing, self.schedule, self.eager = translation.task, translation.smoothing, schedule, eager
+        self.task, self.smoothing, self.warm_up = translation.task, translation.smoothing, translation.warm_up
+        self.schedule, self.eager = schedule, eager
         self.vocabularies = self.task.vocabularies
         self.update = 0
         self.plan: list[list[int]] = []  # batches of this epoch that are still to come, the next one last
@@ -79,6 +86,8 @@ class TranslationCourse:
     @property
     def pace(self) -> float:
         """The factor on the learning rate."""
+        if self.warm_up:
+            return noam(self.update, self.warm_up)
         return max(1 - self.update / self.schedule.updates, SLOWEST)
 
     def validate(self, model: Any) -> float:
@@ -106,6 +115,14 @@ class TranslationCourse:
     def go_on(self, progress: dict[str, Any]) -> None:
         self.update, self.plan, self.bleu = progress["update"], progress["plan"], progress["bleu"]
         self.dropped.bit_generator.state = progress["dropped"]
+
+
+def noam(update: int, warm_up: int) -> float:
+    """√w min(1/√n, n / √w³): a learning rate's factor at update n, rising through the first w to 1, then falling as 1/√n.
+
+    Times the learning rate lr it is the paper's factor · d^-0.5 · min(n^-0.5, n · w^-1.5), for lr = factor / √(d w), the highest rate.
+    """
+    return min(math.sqrt(warm_up / update), update / warm_up)
 
 
 def bits_per_word(model: Any, batch: PairBatch, smoothing: float = 0.0, rng: numpy.random.Generator | None = None) -> Tensor:
