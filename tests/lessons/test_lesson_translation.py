@@ -35,9 +35,10 @@ def test_attention_brings_at_least_fifteen_bleu_on_all_and_on_the_clean_sentence
         assert rows(f"LibreOffice, gain from attention, {how}: {which}")[0]["n"] == count
 
 
-def test_bleu_of_fifty_is_reached_by_beam_search():
-    assert bleu("additive attention", "beam of 4", ALL) >= 50
-    assert bleu("additive attention", "greedy", ALL) >= 49  # one word at a time it is just below
+@pytest.mark.parametrize("how", ["greedy", "beam of 4"])
+def test_bleu_of_fifty_is_reached(how):
+    assert bleu("additive attention", how, ALL) >= 50
+    assert bleu("additive attention", how, CLEAN) >= 43
 
 
 def test_attention_learns_in_fewer_updates():
@@ -85,7 +86,7 @@ def test_scores_that_multiply_align_better_than_one_that_looks_at_no_word():
         assert value(f"Luong, {kind}: alignment error rate") < 0.5 * location
 
 
-@pytest.mark.xfail(strict=True, reason="of words that IBM model 1 links surely, attention is exactly on 68 %, and on or beside 84 %")
+@pytest.mark.xfail(strict=True, reason="of words that IBM model 1 links surely, attention is exactly on 66 %, and on or beside 84 %")
 def test_attention_on_real_sentences_is_where_ibm_model_1_has_its_links():
     assert value("LibreOffice, against IBM model 1: largest weight on the linked word") >= 0.70
 
