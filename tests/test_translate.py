@@ -4,14 +4,17 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from tinymem import cli, translate
 from tinymem.lesson import Run, UsageError
+from tinymem.models.transformer import TransformerConfig
 from tinymem.models.translator import TranslatorConfig
 from tinymem.tasks.translation.libreoffice import LibreOfficeTask, libreoffice
 from tinymem.tasks.translation.words import END, tokenise
 from tinymem.training.checkpoints import CheckpointError
 from tinymem.training.experiment import Experiment
+from tinymem.training.heads import HeadWeights
 from tinymem.training.loop import Schedule
 from tinymem.training.optimisers import Adam
 from tinymem.training.translation import Translation
@@ -29,6 +32,16 @@ def reader(score="additive", says=None):
         model.out.b.data = np.where(np.arange(config.target_words) == number, 50, 0).astype("float32")
     experiment = Experiment("libreoffice", config, Translation(TASK), Adam(), Schedule(1))
     return Run(experiment, model, [{"bleu": 12.34}], 3.0)
+
+
+def transformer(says=None):
+    """An untrained Transformer; with `says` it writes that word until it is cut off."""
+    config = TransformerConfig(*map(len, TASK.vocabularies), layers=2, width=4, heads=2, inner=4, tied=False)
+    model = config.build(np.random.default_rng(0))
+    if says is not None:
+        number = END if says == "<end>" else TASK.vocabularies[1].encode([says])[0]
+        model.out.b.data = np.where(np.arange(config.target_words) == number, 50, 0).astype("float32")
+    return Run(Experiment("libreoffice-pre-norm", config, Translation(TASK), Adam(), Schedule(1)), model, [{"bleu": 12.34}], 3.0)
 
 
 def test_the_matrix_has_a_row_for_each_written_and_a_column_for_each_read_word():
@@ -112,7 +125,7 @@ def test_a_beam_keeps_at_least_one_sentence(capsys):
 
 
 def test_the_command_prints_and_saves_a_picture(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(translate, "_shipped", lambda: reader(says="<end>"))
+    monkeypatch.setattr(translate, "trained", lambda kind: reader(says="<end>"))
     monkeypatch.setattr("sys.stdin", io.StringIO(SENTENCE))
     picture = tmp_path / "new" / "matrix.png"
     assert cli.main(["translate", "-", "--picture", str(picture)]) == 0
@@ -129,9 +142,70 @@ def test_a_picture_of_another_kind_is_refused(tmp_path, capsys):
 
 
 def test_without_a_shipped_model_it_says_how_to_train_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(translate, "find_lesson", lambda name: tmp_path / "12_translation.py")
-    with pytest.raises(CheckpointError, match="tinymem lesson translation --train"):
+    monkeypatch.setattr(translate, "shipped_in", lambda name: tmp_path / name)
+    with pytest.raises(CheckpointError, match=r"no translator of LibreOffice with attention.*tinymem lesson translation --train"):
         translate.translate(SENTENCE)
+    with pytest.raises(CheckpointError, match=r"no Transformer.*tinymem lesson transformer --train"):
+        translate.translate(SENTENCE, kind="transformer")
+
+
+# --- the heads of a Transformer ---
+
+
+def test_a_transformer_shows_every_head_of_what_it_wrote():
+    said = translate.translate(SENTENCE, transformer(says="le"))
+    read, written = len(said.read), len(said.words) + 1  # with <end> in both
+    assert said.sentence.weights.shape == (len(said.written), read)
+    assert said.heads.encoder.shape == (2, 2, read, read)
+    assert said.heads.decoder.shape == (2, 2, written, written)
+    assert said.heads.cross.shape == (2, 2, written, read)
+    np.testing.assert_allclose(said.heads.cross[-1].mean(0)[: len(said.written)], said.sentence.weights, atol=1e-6)
+    short = translate.Translated(said.source, said.words[:1], said.sentence, "", (), HeadWeights(
+        said.heads.encoder, said.heads.decoder[:, :, :2, :2], said.heads.cross[:, :, :2]))  # fmt: skip
+    panels = short.heads_figure.axes
+    assert len(panels) == 3 * 2 * 2  # kinds, layers, heads
+    assert [panel.get_title() for panel in panels[::4]] == [f"{kind}, layer 1, head 1" for kind in ("encoder", "decoder", "cross")]
+    columns = [[text.get_text() for text in panel.texts] for panel in panels[::4]]
+    assert columns == [[*said.read, *said.read], ["<begin>", "le"] * 2, ["le", "<end>", *said.read]]
+
+
+@pytest.mark.parametrize("said", [lambda: translate.translate(SENTENCE, reader(says="<end>")),
+                                  lambda: translate.translate(SENTENCE, transformer(says="<end>"))])  # fmt: skip
+def test_without_heads_or_a_word_there_is_nothing_to_draw(said):
+    with pytest.raises(UsageError, match="the Transformer has some, once it has written a word"):
+        _ = said().heads_figure
+
+
+def test_the_command_saves_the_heads(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    class Said:
+        heads_figure = Figure(figsize=(2, 2))
+
+        def __str__(self):
+            return "said"
+
+    monkeypatch.setattr(translate, "translate", lambda typed, **how: asked.append((typed, how)) or Said())
+    heads = tmp_path / "new" / "heads.png"
+    assert cli.main(["translate", SENTENCE, "--model", "transformer", "--heads", str(heads)]) == 0
+    assert asked == [(SENTENCE, {"width": 1, "kind": "transformer"})]
+    assert capsys.readouterr().out == f"said\n\nheads: {heads}\n"
+    assert heads.exists()
+    assert heads.with_suffix(".svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--heads", "heads.png"], "--heads heads.png: the recurrent translator has no heads; ask the other one: --model transformer"),
+        (["--model", "transformer", "--heads", "heads.gif"], "--heads heads.gif: give a file that ends in .png"),
+    ],
+)
+def test_heads_that_cannot_be_drawn_are_said_in_one_line(options, message, capsys):
+    assert cli.main(["translate", SENTENCE, *options]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert len(captured.err.splitlines()) == 1
 
 
 # --- the model that the project ships ---
@@ -143,3 +217,13 @@ def test_the_shipped_model_translates_the_slides_kind_of_sentence(capsys):
     assert "libreoffice-additive, seed 0" in out
     (written,) = [line for line in out.splitlines() if line.startswith("translation:")]
     assert {"voulez", "enregistrer", "modifications", "?"} <= set(written.split())
+
+
+def test_the_shipped_transformer_draws_its_heads(tmp_path, capsys):
+    heads = tmp_path / "heads.png"
+    assert cli.main(["translate", SENTENCE, "--model", "transformer", "--heads", str(heads)]) == 0
+    out = capsys.readouterr().out
+    assert "norm, seed 0: trained on 11358 sentences of LibreOffice" in out
+    (written,) = [line for line in out.splitlines() if line.startswith("translation:")]
+    assert {"enregistrer", "modifications", "?"} <= set(written.split())
+    assert heads.stat().st_size > 50_000

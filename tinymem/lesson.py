@@ -99,6 +99,12 @@ class Row:
     n: int | None
 
 
+def published(name: str) -> list[Row]:
+    """The numbers that were published with a lesson: its shipped results.json."""
+    path = shipped_in(name) / "results.json"
+    return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+
+
 @dataclass(frozen=True)
 class Run:
     """One trained model with its log: `history` has a dictionary per window of updates."""
@@ -111,6 +117,17 @@ class Run:
     def sequences_until(self, bits: float) -> float:
         """Sequences seen when the mean training loss of a window first fell below `bits`; infinite if it never did."""
         return next((line["sequences"] for line in self.history if line["loss"] < bits), math.inf)
+
+
+def shipped_in(name: str) -> Path:
+    """The folder of a lesson's shipped checkpoints."""
+    return find_lesson(name).parent / "checkpoints" / name
+
+
+def shipped(name: str, experiments: Sequence[Experiment]) -> list[Run]:
+    """Models as the lesson of this name ships them, for itself and for whoever shows more of them."""
+    found = load_shipped(shipped_in(name), experiments)
+    return [Run(experiment, model, log, note["validation"]) for experiment, (model, log, note) in zip(experiments, found, strict=True)]
 
 
 class Lesson:
@@ -146,12 +163,11 @@ class Lesson:
         if self.train or self.quick:
             folders = sweep(experiments, self.folder / "runs", backend=self.options.backend, eager=self.options.eager)
             found = []
-            for folder in folders:
+            for experiment, folder in zip(experiments, folders, strict=True):
                 model, _, note = load_trained(folder / BEST)
-                found.append((model, read_log(folder), note))
-        else:
-            found = load_shipped(find_lesson(self.name).parent / "checkpoints" / self.name, experiments)
-        return [Run(experiment, model, log, note["validation"]) for experiment, (model, log, note) in zip(experiments, found, strict=True)]
+                found.append(Run(experiment, model, read_log(folder), note["validation"]))
+            return found
+        return shipped(self.name, experiments)
 
     def show(self, figure: Figure, name: str) -> None:
         """Write a figure as PNG and SVG into the lesson's folder and say where; a notebook shows it too."""

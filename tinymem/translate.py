@@ -1,26 +1,32 @@
-"""Asking a trained model for a sentence in French, and where it looked: `tinymem translate "do you want to save the changes now ?"`."""
+"""Asking a trained model for a sentence in French, and where it looked: `tinymem translate "do you want to save the changes now ?"`.
+
+A recurrent translator has one attention; a Transformer has many heads, and a picture of each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from tinymem.lesson import Run, UsageError, find_lesson
+from tinymem.lesson import Run, UsageError, shipped, shipped_in
+from tinymem.models.transformer import TransformerConfig
+from tinymem.models.translator import TranslatorConfig
 from tinymem.tasks.translation.libreoffice import LibreOfficeTask, libreoffice
-from tinymem.tasks.translation.pairs import Words
-from tinymem.tasks.translation.words import END, SPECIALS, tokenise
+from tinymem.tasks.translation.pairs import Pair, Words
+from tinymem.tasks.translation.words import BEGIN, END, SPECIALS, tokenise
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint
 from tinymem.training.configs import from_plain
 from tinymem.training.experiment import Experiment
+from tinymem.training.heads import HeadWeights, heads_of
 from tinymem.training.search import Search, Sentence
-from tinymem.training.ship import load_shipped
-from tinymem.training.translation import Translation, translations
+from tinymem.training.translation import translations
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LESSON = "translation"
+Kind = Literal["recurrent", "transformer"]
+LESSONS: dict[Kind, str] = {"recurrent": "translation", "transformer": "transformer"}
 EXAMPLE = "do you want to save the changes now ?"
 LEAST_SHOWN = 0.05  # a weight below it is a dot in the text, which has no grey
 
@@ -38,6 +44,8 @@ class Translated:
     """which model, and what it was trained on"""
     warnings: tuple[str, ...]
     """in what the sentence differs from those the model was trained on"""
+    heads: HeadWeights | None = None
+    """of a Transformer that wrote at least one word: what every head looks at when it is told what it wrote"""
 
     @property
     def read(self) -> Words:
@@ -57,6 +65,27 @@ class Translated:
 
         return alignment_matrices([Alignment(self.read, self.written, self.sentence.weights)], " ".join(self.words))
 
+    @property
+    def heads_figure(self) -> Figure:
+        """Every head as two columns of words joined by lines; UsageError where there is none."""
+        from tinymem.figures.heads import Head, grid_of_heads
+
+        if self.heads is None:
+            raise UsageError("there are no heads to draw: the Transformer has some, once it has written a word")
+        written = (*self.words, SPECIALS[END])
+        before = (SPECIALS[BEGIN], *self.words)
+        kinds = {
+            "encoder": (self.read, self.read, self.heads.encoder),
+            "decoder": (before, before, self.heads.decoder),
+            "cross": (written, self.read, self.heads.cross),
+        }
+        rows = [
+            [Head(asking, seen, head, told=f"{kind}, layer {layer}, head {number}") for number, head in enumerate(heads, 1)]
+            for kind, (asking, seen, layers) in kinds.items()
+            for layer, heads in enumerate(layers, 1)
+        ]
+        return grid_of_heads(rows, " ".join(self.words))
+
     def __str__(self) -> str:
         rows = [["", *self.read]]
         for word, weights in zip(self.written, self.sentence.weights, strict=True):
@@ -70,8 +99,8 @@ class Translated:
         return "\n".join(said)
 
 
-def translate(typed: str, reader: Run | None = None, width: int = 1) -> Translated:
-    """The sentence in French, by the shipped model with attention unless another is given; `width` sentences are kept in a beam search.
+def translate(typed: str, reader: Run | None = None, width: int = 1, kind: Kind = "recurrent") -> Translated:
+    """The sentence in French, by the shipped model of this kind unless another is given; `width` sentences are kept in a beam search.
 
     UsageError for an empty sentence, for one of which no word is known, and for one longer than any of the training.
     """
@@ -95,14 +124,16 @@ def translate(typed: str, reader: Run | None = None, width: int = 1) -> Translat
             f"no word of the sentence is among the {len(english.words)} that the model knows, those of an office program and its help "
             f"({', '.join(word for word in english.words[:60] if len(word) > 3)}, …); try: {EXAMPLE}"
         )
-    run = _shipped() if reader is None else reader
+    run = trained(kind) if reader is None else reader
     ((words, sentence),) = translations(Search(run.model, eager=True), [source], (english, french), width, size=1)
     experiment: Any = run.experiment
     told = (
         f"{experiment.name}, seed {experiment.seed}: trained on {len(corpus.train)} sentences of LibreOffice; "
         f"BLEU {run.history[-1]['bleu']:.1f} in validation"
     )
-    return Translated(source, words, sentence, told, tuple(_unlike_the_training(source, unknown, shortest)))
+    has_heads = words and isinstance(experiment.model, TransformerConfig)
+    heads = heads_of(run.model, [Pair(source, words)], (english, french))[0] if has_heads else None
+    return Translated(source, words, sentence, told, tuple(_unlike_the_training(source, unknown, shortest)), heads)
 
 
 def _unlike_the_training(source: Words, unknown: Sequence[str], shortest: int) -> list[str]:
@@ -115,16 +146,23 @@ def _unlike_the_training(source: Words, unknown: Sequence[str], shortest: int) -
     return warnings
 
 
-def _shipped() -> Run:
-    """Of the shipped translators of LibreOffice with attention the one that was best in validation."""
-    folder = find_lesson(LESSON).parent / "checkpoints" / LESSON
+def trained(kind: Kind) -> Run:
+    """Of the shipped translators of LibreOffice with attention, of this kind, the one that was best in validation."""
+    name = LESSONS[kind]
+    folder = shipped_in(name)
     found: list[Experiment] = []
     for path in sorted(folder.glob("*.safetensors")):
         for note in load_checkpoint(path)[1]["seeds"].values():
             experiment: Any = from_plain(note["run"])
-            if experiment.task == Translation(LibreOfficeTask(), experiment.task.smoothing) and experiment.model.score != "none":
+            if getattr(experiment.task, "task", None) == LibreOfficeTask() and _attends(experiment.model, kind):
                 found.append(experiment)
     if not found:
-        raise CheckpointError(f"{folder}: no translator of LibreOffice with attention; train one: tinymem lesson {LESSON} --train")
-    runs = [Run(e, model, log, note["validation"]) for e, (model, log, note) in zip(found, load_shipped(folder, found), strict=True)]
-    return min(runs, key=lambda run: run.validation)
+        what = "Transformer" if kind == "transformer" else "translator of LibreOffice with attention"
+        raise CheckpointError(f"{folder}: no {what}; train one: tinymem lesson {name} --train")
+    return min(shipped(name, found), key=lambda run: run.validation)
+
+
+def _attends(config: Any, kind: Kind) -> bool:
+    if kind == "transformer":
+        return isinstance(config, TransformerConfig)
+    return isinstance(config, TranslatorConfig) and config.score != "none"

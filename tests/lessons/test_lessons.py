@@ -19,7 +19,7 @@ from tinymem.training.ship import load_shipped
 from tinymem.training.sweep import DESCRIPTION
 
 LESSONS = sorted(lesson_files())
-UNTRAINED = ["compiled-step"]  # trains nothing and publishes no number: it has a test file of its own
+UNTRAINED = ["compiled-step", "transformer-cost"]  # they train nothing, and measure this machine: each has a test file of its own
 TRAINED = [name for name in LESSONS if name not in UNTRAINED]
 STREAMS = ["stack-counting", "stack-memorisation", "stack-addition"]  # what they evaluate is endless: hundred thousands of steps
 ONE_THREAD = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
@@ -35,6 +35,8 @@ def may_differ(row, name):
         return 3.5  # two of 58 n: one wrong symbol in 200 sequences, and an n is not solved
     if name in STREAMS and row["unit"].startswith("of "):
         return 1
+    if row["unit"] == "0 … 1":
+        return 0.01
     return 0.5 if row["unit"] in ("%", "points") else 0.02 * abs(row["value"]) if isinstance(row["value"], float) else 0
 
 
@@ -227,6 +229,8 @@ def test_quick_mode_visibly_learns(name, tmp_path):
     for (run, task), logs in families.items():
         if isinstance(task, CopyTask):
             assert "uniform" in run or all(log[-1]["loss"] < 0.1 * log[0]["loss"] for log in logs), run
+            continue
+        if run == "lookup-1-layer":  # a control: it is shown that one layer cannot learn this
             continue
         # part of the symbols cannot be known, and not every seed gets there: the best one, on validation
         least = optimum(task) if isinstance(task, NGramTask) else 0.0

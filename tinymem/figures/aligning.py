@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from tinymem.figures.checks import Array, check_shares, checked
 from tinymem.figures.panels import name_ends
 from tinymem.figures.style import (
+    BLACK,
     BLUE,
     GREEN,
     GREY,
@@ -28,8 +29,9 @@ from tinymem.figures.style import (
 
 SCORES = {
     "none": VERMILLION, "additive": BLUE, "dot": ORANGE, "scaled-dot": GREEN, "general": PURPLE, "location": SKY,
+    "transformer": BLACK,
 }  # fmt: skip
-"""The colour of each score, the same in every figure; "none" is a translator without attention."""
+"""The colour of each translator by its score, the same in every figure; "none" is one without attention."""
 
 LARGEST_SHOWN = 2  # matrices in a row
 
