@@ -42,7 +42,10 @@ def lesson(
         debug: show the traceback of an error
     """
     if name == "list":
+        from tinymem.contents import rows
+
         print(table([("lesson", "about")] + [(name, lesson_title(path)) for name, path in lesson_files().items()]))
+        print("\n" + table([("what was reached", "here (each seed)", "paper", "lesson"), *rows()]))
         return
     run_lesson(name, Options(train=train, quick=quick, size=size, backend=backend, eager=eager, out=out))
 
@@ -59,25 +62,40 @@ def predict(program: Annotated[str, tyro.conf.Positional], debug: bool = False) 
     print(predict.predict(sys.stdin.read() if program == "-" else program))
 
 
-def translate(sentence: Annotated[str, tyro.conf.Positional], beam: int = 1, picture: Path | None = None, debug: bool = False) -> None:
+def translate(
+    sentence: Annotated[str, tyro.conf.Positional],
+    model: Literal["recurrent", "transformer"] = "recurrent",
+    beam: int = 1,
+    picture: Path | None = None,
+    heads: Path | None = None,
+    debug: bool = False,
+) -> None:
     """Translate an English sentence of an office program into French: tinymem translate "do you want to save the changes now ?".
 
     Args:
         sentence: the sentence; - reads it from the standard input
+        model: the recurrent translator with attention, or the Transformer
         beam: sentences that are kept side by side while searching; 1 takes the most probable word each time
         picture: also save the matrix of attention as a picture, as in --picture matrix.png (a .svg is written beside it)
+        heads: with --model transformer, save what every head looks at, as in --heads heads.png (a .svg is written beside it)
         debug: show the traceback of an error
     """
     from tinymem.figures.style import save
     from tinymem.translate import translate
 
-    if picture is not None and picture.suffix != ".png":
-        raise UsageError(f"--picture {picture}: give a file that ends in .png; a .svg is written beside it")
-    translated = translate(sys.stdin.read() if sentence == "-" else sentence, width=beam)
+    for option, path in (("--picture", picture), ("--heads", heads)):
+        if path is not None and path.suffix != ".png":
+            raise UsageError(f"{option} {path}: give a file that ends in .png; a .svg is written beside it")
+    if heads is not None and model != "transformer":
+        raise UsageError(f"--heads {heads}: the recurrent translator has no heads; ask the other one: --model transformer")
+    translated = translate(sys.stdin.read() if sentence == "-" else sentence, width=beam, kind=model)
     print(translated)
     if picture is not None:
         path, _ = save(translated.figure, picture.parent, picture.stem)
         print(f"\npicture: {path}")
+    if heads is not None:
+        path, _ = save(translated.heads_figure, heads.parent, heads.stem)
+        print(f"\nheads: {path}")
 
 
 def doctor(debug: bool = False) -> None:
@@ -85,6 +103,15 @@ def doctor(debug: bool = False) -> None:
     from tinymem.doctor import report
 
     print(report())
+
+
+def hw(debug: bool = False) -> None:
+    """Homework: write the equations yourself, and be told the smallest input that proves you wrong; tinymem hw --help says more.
+
+    Args:
+        debug: show the traceback of an error
+    """
+    # only the line in `tinymem --help`: main hands what follows `hw` to the commands of the homework kit
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,8 +125,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console that lacks γ or ── shows ? instead of failing
     try:
+        if given[:1] == ["hw"]:
+            from tinymem.homework.commands import main as homework
+
+            return homework(given[1:])
         tyro.extras.subcommand_cli_from_dict(
-            {"lesson": lesson, "predict": predict, "translate": translate, "doctor": doctor},
+            {"lesson": lesson, "predict": predict, "translate": translate, "hw": hw, "doctor": doctor},
             prog="tinymem",
             description="A lecture on memory and attention that runs.",
             args=given,
