@@ -83,10 +83,10 @@ CONTENTS = {
             "learning-to-execute",
         ),
         Entry(
-            "20 digits remembered: plain, inverted, doubled, both",
+            "20 digits remembered: plain; inverted; doubled; both",
             "Figs. 7, 8: both best",
-            "{memorisation, plain: characters right at 20 digits}, {memorisation, inverted: characters right at 20 digits}, "
-            "{memorisation, doubled: characters right at 20 digits}, {memorisation, doubled + inverted: characters right at 20 digits} %",
+            "{memorisation, plain: characters right at 20 digits}; {memorisation, inverted: characters right at 20 digits}; "
+            "{memorisation, doubled: characters right at 20 digits}; {memorisation, doubled + inverted: characters right at 20 digits} %",
             "learning-to-execute",
         ),
     ),
