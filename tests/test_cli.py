@@ -133,9 +133,12 @@ def test_ctrl_c_in_training_then_resume(tmp_path):
     (tmp_path / "run.json").write_text(dumps(long))
     metrics = tmp_path / "out" / long.folder / "metrics.jsonl"
 
+    def heed_interrupts():  # tests that a shell runs in its background ignore them, and so would what they start
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     def until(lines, kill):
         command = [sys.executable, str(script), str(tmp_path / "run.json"), str(tmp_path / "out")]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_interrupts)
         while process.poll() is None and (not metrics.exists() or len(metrics.read_text().splitlines()) < lines):
             time.sleep(0.05)
         kill(process.pid, signal.SIGINT)

@@ -1,14 +1,19 @@
 """Runs side by side in processes of their own."""
 
 import dataclasses
+import signal
+import sys
+import time
 
 import numpy as np
 import pytest
 from tiny import experiment
 
+import tinymem.training.sweep as sweep_module
 from tinymem.training.checkpoints import CheckpointError, load_checkpoint
 from tinymem.training.configs import ConfigError, dumps, from_plain, to_plain
 from tinymem.training.experiment import load_trained, run_experiment
+from tinymem.training.loop import Schedule, Stopped
 from tinymem.training.runfolder import BEST, LAST, METRICS, read_log
 from tinymem.training.ship import load_shipped, ship
 from tinymem.training.sweep import RunFailed, sweep
@@ -80,3 +85,21 @@ def test_configurations_survive_json():
         from_plain({"type": "Evil"})
     with pytest.raises(ConfigError, match="CopyTask has no field colour"):
         from_plain({"type": "CopyTask", "colour": 1})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process of Windows cannot be sent SIGINT")
+def test_a_run_that_was_asked_to_stop_stops_the_sweep_though_nobody_asked_that(tmp_path, monkeypatch):
+    """In a shell's background the sweep ignores Ctrl-C; the run does not, and its exit code says what was asked."""
+    started = sweep_module._start
+
+    def interrupted(folder, *arguments):
+        process = started(folder, *arguments)
+        while not (folder / "metrics.jsonl").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(sweep_module, "_start", interrupted)
+    long = experiment(schedule=Schedule(100_000, log_every=5, validate_every=10**6, checkpoint_every=10**6))
+    with pytest.raises(Stopped, match="every run saved its state"):
+        sweep([long], tmp_path, progress=False)

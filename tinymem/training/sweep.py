@@ -24,6 +24,7 @@ from tinymem.training.loop import Stopped
 from tinymem.training.runfolder import read_log
 
 DESCRIPTION, ERRORS = "experiment.json", "errors.txt"
+INTERRUPTED = 130  # exit code of a run that was asked to stop, and saved its state
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
 
 
@@ -77,6 +78,8 @@ def sweep(
                 if process.poll() is not None:
                     running.remove(entry)
                     bar.close()
+                    if process.returncode == INTERRUPTED:  # we ignore such signals where a shell has put us into its background
+                        raise KeyboardInterrupt
                     if process.returncode:
                         said = (folder / ERRORS).read_text().strip().splitlines()
                         failures.append(f"run {folder.name}: {said[-1] if said else f'ended with exit code {process.returncode}'}")
@@ -108,7 +111,7 @@ def main(folder: Path, backend: str = "numpy", mode: str = "compiled") -> int:
             run_experiment(experiment, folder, progress=False, eager=mode == "eager")
     except Exception as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+        return INTERRUPTED if isinstance(error, Stopped) else 1
     return 0
 
 
