@@ -37,7 +37,7 @@ def may_differ(row, name):
         return 1
     if row["unit"] == "0 … 1":
         return 0.01
-    return 0.5 if row["unit"] in ("%", "points") else 0.02 * abs(row["value"]) if isinstance(row["value"], float) else 0
+    return 1.0 if row["unit"] in ("%", "points") else 0.02 * abs(row["value"]) if isinstance(row["value"], float) else 0
 
 
 @pytest.mark.timeout(900)  # half a minute, where nobody else wants the cores
