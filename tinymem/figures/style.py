@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Literal, ParamSpec
 
 import matplotlib
-from matplotlib.figure import Figure
+import numpy
+from matplotlib.figure import Figure, SubFigure
 
 # Okabe & Ito's palette, distinguishable with every common colour blindness
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -39,6 +40,9 @@ SLIDE = 13.333
 
 PAPER = "Graves et al. 2014"
 
+DIGITS = 9
+"""of a place in the figure, as a share of it: far less than a pixel, and far more than a rounding error"""
+
 P = ParamSpec("P")
 _lock = threading.RLock()
 
@@ -60,9 +64,19 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
             figure = draw(*args, **kwargs)
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
+            _settle(figure)
             return figure
 
     return drawn
+
+
+def _settle(figure: Figure | SubFigure) -> None:
+    """Places without the last digits of the layout's solver: they differ from run to run, and with them the names in an SVG."""
+    for axes in figure.axes:
+        axes.set_position(numpy.round(axes.get_position(original=True).bounds, DIGITS), which="original")
+    for part in figure.subfigs:
+        part.bbox_relative.set_points(numpy.round(part.bbox_relative.get_points(), DIGITS))
+        _settle(part)
 
 
 def colour_of(system: str) -> str:
