@@ -20,7 +20,6 @@
 # the last section reads what the lessons `translation` and `transformer` have shipped.
 
 # %%
-import json
 import math
 import statistics
 import time
@@ -33,7 +32,7 @@ from tinymem.engine.structure import flatten
 from tinymem.equations.recurrent import rnn_step
 from tinymem.equations.transformer import multi_head, scaled_dot_product
 from tinymem.figures import cost as figures
-from tinymem.lesson import Lesson, UsageError, lesson_files, published, table
+from tinymem.lesson import Lesson, UsageError, published, shipped, shipped_in, table
 
 # %%
 from tinymem.training.checkpoints import load_checkpoint
@@ -426,16 +425,14 @@ SYSTEMS = {  # the name here: the lesson that trained it, its experiment, its na
     "RNNsearch": ("translation", "libreoffice-additive", "additive attention"),
     "Transformer": ("transformer", "libreoffice-post-norm", "Transformer, post-norm"),
 }
-checkpoints = lesson_files()["transformer-cost"].parent / "checkpoints"
 
 
-def shipped(of, name, told):
-    """The experiment as it was trained, the log of seed 0, and its BLEU (beam of 4, all test sentences)."""
-    (path,) = (checkpoints / of).glob(f"{name}-*.safetensors")
-    experiment = from_plain(load_checkpoint(path)[1]["seeds"]["0"]["run"])
-    log = [json.loads(line) for line in path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()]
+def trained(of, name, told):
+    """The shipped run of seed 0, and its BLEU (beam of 4, all test sentences)."""
+    (path,) = shipped_in(of).glob(f"{name}-*.safetensors")
+    (run,) = shipped(of, [from_plain(load_checkpoint(path)[1]["seeds"]["0"]["run"])])
     reached = {row.name: row.value for row in published(of)}
-    return experiment, [line for line in log if line["seed"] == 0], reached[f"LibreOffice, {told}, beam of 4: BLEU of all test sentences"]
+    return run, reached[f"LibreOffice, {told}, beam of 4: BLEU of all test sentences"]
 
 
 # %%
@@ -466,10 +463,10 @@ def flops_and_words(experiment):
 # %%
 measured, curves, REACHED = {}, {}, (20, 50)
 for name, (of, *where) in SYSTEMS.items() if not lesson.quick else ():
-    experiment, log, bleu = shipped(of, *where)
-    flops, words = flops_and_words(experiment)
-    spent, seconds = np.cumsum(flops), sum(line["cpu_seconds"] for line in log)
-    curves[name] = np.array([(spent[line["update"] - 1], line["bleu"]) for line in log if "bleu" in line])
+    run, bleu = trained(of, *where)
+    flops, words = flops_and_words(run.experiment)
+    spent, seconds = np.cumsum(flops), sum(line["cpu_seconds"] for line in run.history)
+    curves[name] = np.array([(spent[line["update"] - 1], line["bleu"]) for line in run.history if "bleu" in line])
     until = {bleu: next((float(so_far) for so_far, found in curves[name] if found >= bleu), math.inf) for bleu in REACHED}
     measured[name] = {
         ("", "BLEU"): bleu, ("training", "FLOPs"): float(spent[-1]), ("a target word", "FLOPs"): float(spent[-1]) / words,

@@ -78,8 +78,7 @@ CONTENTS = {
             "programs, length 3, nesting 2: baseline, combined",
             "Figs. 5, 6: combined best",
             "{programs of length 3, nesting 2, baseline: characters right}, "
-            "{programs of length 3, nesting 2, combined: characters right} % of "
-            "characters",
+            "{programs of length 3, nesting 2, combined: characters right} % of characters",
             "learning-to-execute",
         ),
         Entry(
@@ -314,9 +313,7 @@ def sheet() -> Figure:
 
     from tinymem.figures.sheet import contact_sheet
 
-    pictures = {
-        f"{lesson}": imread(lesson_files()[lesson].parent / "checkpoints" / lesson / f"{name}.png") for lesson, name in PICTURES.items()
-    }
+    pictures = {lesson: imread(lesson_files()[lesson].parent / "checkpoints" / lesson / f"{name}.png") for lesson, name in PICTURES.items()}
     return contact_sheet(pictures, "The lecture's figures, made here")
 
 

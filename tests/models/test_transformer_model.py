@@ -88,7 +88,7 @@ def test_attention_that_shows_its_weights_and_attention_to_kept_words_are_the_eq
     mask = np.random.default_rng(seed).random((2, 3, 4)) < 0.7
     plain = attention(x, seen, mask)
     np.testing.assert_array_equal(attention(x, seen, mask, shown).data, plain.data)
-    first, rest = attention.memory(seen[:, :1]), attention.memory(seen[:, 1:])
+    first, rest = attention.keys_and_values(seen[:, :1]), attention.keys_and_values(seen[:, 1:])
     kept, weights = attention.ask(x, first.and_then(rest), mask)
     np.testing.assert_allclose(kept.data, plain.data, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(weights.data, shown[0].data, rtol=1e-10)

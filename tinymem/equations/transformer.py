@@ -62,7 +62,7 @@ def scaled_dot_weights(Q: Tensor, K: Tensor, mask: Any = None) -> Tensor:
 
     Q (batch, T, d_k), K (batch, L, d_k); returns α (batch, T, L), each row on the simplex.  `mask`, boolean, of shape (batch, T, L)
     or one that broadcasts to it: True where a word may look.  A masked place gets a weight and a gradient of exactly 0; a row that
-    may look nowhere is all 0.  Source: Vaswani et al. 2017, eq. 1.
+    may look nowhere is all 0.  OperandError if the mask does not fit or is not boolean.  Source: Vaswani et al. 2017, eq. 1.
     """
     scores = Q @ swapaxes(K, 1, 2) / math.sqrt(Q.shape[2])  # (B, T, D) x (B, D, L) -> (B, T, L)
     if mask is not None:

@@ -19,7 +19,7 @@ from tinymem.engine.structure import SHOWN
 from tinymem.engine.tensor import Tensor
 from tinymem.equations.transformer import positional_encoding
 from tinymem.models.module import Linear, Module, parameter
-from tinymem.models.transformer_layers import Layer, LayerNorm, Memory, Norm, causal_mask, check_layer
+from tinymem.models.transformer_layers import KeysAndValues, Layer, LayerNorm, Norm, causal_mask, check_layer
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class Encoded:
 
     features: Tensor  # encoder outputs (batch, S, d)
     mask: Tensor  # (batch, S), True where there is a word
-    memories: tuple[Memory, ...]  # the same for each layer of the decoder
+    cached: tuple[KeysAndValues, ...]  # the same for each layer of the decoder
 
 
 @dataclass(frozen=True)
 class WrittenState:
     """The words written so far, as each layer sees them, and how the sentence was attended before the last."""
 
-    memories: tuple[Memory, ...] = ()
+    cached: tuple[KeysAndValues, ...] = ()
     weights: Tensor | None = field(default=None, metadata=SHOWN)  # (batch, S), the mean over the heads of the last layer
 
 
@@ -97,8 +97,8 @@ class Transformer(Module):
     def encode(self, words: Any, mask: Any, rng: numpy.random.Generator | None = None) -> Encoded:
         """Source words (S, batch) by number, mask (S, batch), 1 where there is one; `rng` only in training, for the dropout."""
         features, present = self._read(words, mask, rng)
-        memories = tuple(layer.cross.memory(features) for layer in self.decoder if layer.cross is not None)
-        return Encoded(features, present, memories)
+        cached = tuple(layer.cross.keys_and_values(features) for layer in self.decoder if layer.cross is not None)
+        return Encoded(features, present, cached)
 
     def _read(self, words: Any, mask: Any, rng: numpy.random.Generator | None, shown: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         present = swapaxes(Tensor(mask) > 0, 0, 1)  # (B, S)
@@ -141,14 +141,14 @@ class Transformer(Module):
 
     def word(self, encoded: Encoded, state: WrittenState, words: Any) -> tuple[WrittenState, Tensor]:
         """One word, as a search does it: the previous words (batch,) by number -> logits of the next ones (batch, V)."""
-        before = state.memories[0].keys.shape[2] if state.memories else 0
+        before = state.cached[0].keys.shape[2] if state.cached else 0
         x = self._embed(self.target, asarray(words)[None], None, before)  # (B, 1, d)
-        memories, mask = [], encoded.mask[:, None]
+        cached, mask = [], encoded.mask[:, None]
         for number, layer in enumerate(self.decoder):
-            known = state.memories[number] if state.memories else None
-            x, memory, weights = layer.step(x, known, encoded.memories[number], mask)
-            memories.append(memory)
-        return WrittenState(tuple(memories), mean(weights, 1)[:, 0]), self._words(x)[:, 0]
+            known = state.cached[number] if state.cached else None
+            x, cache, weights = layer.step(x, known, encoded.cached[number], mask)
+            cached.append(cache)
+        return WrittenState(tuple(cached), mean(weights, 1)[:, 0]), self._words(x)[:, 0]
 
     # -- what the heads look at --------------------------------------------------------------------------------------------
     def looks(self, source: Any, mask: Any, target: Any) -> dict[str, list[Tensor]]:

@@ -57,15 +57,15 @@ def causal_mask(length: int) -> Any:
 
 
 @dataclass(frozen=True)
-class Memory:
+class KeysAndValues:
     """The words that can be attended to, as every head sees them: computed once, asked often."""
 
     keys: Tensor  # (batch, H, L, A)
     values: Tensor  # (batch, H, L, A)
 
-    def and_then(self, later: Memory) -> Memory:
+    def and_then(self, later: KeysAndValues) -> KeysAndValues:
         """With further words behind them."""
-        return Memory(concatenate([self.keys, later.keys], 2), concatenate([self.values, later.values], 2))
+        return KeysAndValues(concatenate([self.keys, later.keys], 2), concatenate([self.values, later.values], 2))
 
 
 class Attention(Module):
@@ -80,18 +80,18 @@ class Attention(Module):
     def __call__(self, x: Tensor, seen: Tensor, mask: Any, shown: list[Tensor] | None = None) -> Tensor:
         """x (batch, T, d) asks, `seen` (batch, L, d) answers; the weights (batch, H, T, L) are appended to `shown`."""
         if shown is not None:
-            shown.append(self.ask(x, self.memory(seen), mask)[1])
+            shown.append(self.ask(x, self.keys_and_values(seen), mask)[1])
         return multi_head(x, seen, seen, self.W_Q, self.W_K, self.W_V, self.W_O, mask)
 
-    def memory(self, seen: Tensor) -> Memory:
+    def keys_and_values(self, seen: Tensor) -> KeysAndValues:
         """What `seen` (batch, L, d) is to each head."""
         keys, values = (stack([seen @ W[i].T for i in range(W.shape[0])], 1) for W in (self.W_K, self.W_V))
-        return Memory(keys, values)
+        return KeysAndValues(keys, values)
 
-    def ask(self, x: Tensor, memory: Memory, mask: Any = None) -> tuple[Tensor, Tensor]:
+    def ask(self, x: Tensor, known: KeysAndValues, mask: Any = None) -> tuple[Tensor, Tensor]:
         """The same as a call, from keys and values that are there already: (batch, T, d), and the weights (batch, H, T, L)."""
-        weights = [scaled_dot_weights(x @ self.W_Q[i].T, memory.keys[:, i], mask) for i in range(self.W_Q.shape[0])]
-        heads = [weights[i] @ memory.values[:, i] for i in range(len(weights))]
+        weights = [scaled_dot_weights(x @ self.W_Q[i].T, known.keys[:, i], mask) for i in range(self.W_Q.shape[0])]
+        heads = [weights[i] @ known.values[:, i] for i in range(len(weights))]
         return concatenate(heads, 2) @ self.W_O.T, stack(weights, 1)
 
 
@@ -133,14 +133,16 @@ class Layer(Module):
             x = self._around(1, x, lambda x: cross(x, _given(seen), seen_mask, shown), rng)
         return self._around(-1, x, self._network, rng) if self.networks else x
 
-    def step(self, x: Tensor, before: Memory | None, seen: Memory | None, seen_mask: Any) -> tuple[Tensor, Memory, Tensor]:
+    def step(
+        self, x: Tensor, before: KeysAndValues | None, seen: KeysAndValues | None, seen_mask: Any
+    ) -> tuple[Tensor, KeysAndValues, Tensor]:
         """One word more: x (batch, 1, d) -> (batch, 1, d), the words that the next one can see, and the last weights (batch, H, 1, L)."""
         kept: dict[str, Any] = {}
 
         def itself(x: Tensor) -> Tensor:
-            own = self.attention.memory(x)
-            kept["memory"] = own if before is None else before.and_then(own)
-            answer, kept["weights"] = self.attention.ask(x, kept["memory"])
+            own = self.attention.keys_and_values(x)
+            kept["cache"] = own if before is None else before.and_then(own)
+            answer, kept["weights"] = self.attention.ask(x, kept["cache"])
             return answer
 
         def encoded(x: Tensor) -> Tensor:
@@ -153,7 +155,7 @@ class Layer(Module):
         if self.cross is not None:
             x = self._around(1, x, encoded, None)
         x = self._around(-1, x, self._network, None) if self.networks else x
-        return x, kept["memory"], kept["weights"]
+        return x, kept["cache"], kept["weights"]
 
     def _network(self, x: Tensor) -> Tensor:
         inner, outer = self.networks

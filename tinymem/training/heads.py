@@ -13,8 +13,7 @@ from tinymem.engine.graph import no_grad
 from tinymem.tasks.translation.batches import batches
 from tinymem.tasks.translation.pairs import Pair
 from tinymem.tasks.translation.words import Vocabulary
-
-SIDE_BY_SIDE = 64  # sentences
+from tinymem.training.translation import SIDE_BY_SIDE
 
 Host = numpy.ndarray[Any, Any]
 
