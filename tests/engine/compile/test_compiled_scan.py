@@ -366,6 +366,18 @@ def test_gradients_to_some_of_the_operands_only(tracked):
     agree(f, {name: GIVEN[name] for name in tracked})
 
 
+def test_what_goes_into_an_unasked_result_alone_gets_nothing_from_the_scan():
+    def f(p, _):
+        def step(h, x):
+            h = tm.tanh(h @ p["W"].T + x)
+            return h, (h, tm.sigmoid(h @ p["V"].T + p["b"]))
+
+        return tm.scan(step, p["h"], p["x"])[1][0], p["V"] * 2, p["b"] * 3
+
+    given = {"W": normal(1, 3, 3), "V": normal(2, 1, 3), "b": normal(3, 1), "h": normal(4, 2, 3), "x": normal(5, 4, 2, 3)}
+    agree(f, given, np.zeros(1))
+
+
 def test_without_gradients():
     def step(x):
         with tm.no_grad():

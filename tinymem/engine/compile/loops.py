@@ -160,16 +160,17 @@ class _Backwards:
         self.recorder, self.home, self.place, self.scope, self.loop = recorder, home, place, scope, loop
         self.carried, self.entries, self.roots, self.proxies, self.again = carried, entries, roots, proxies, again
         self.asked: Any = None
-        self.found: list[Any] = []
+        self.found: list[Value | None] = []
 
-    def gradient(self, g: Any, out: Any, position: int, *shapes: Any) -> Any:
+    def gradient(self, g: Any, out: Any, position: int, *shapes: tuple[int, ...]) -> Any:
         if self.asked is not g:  # one walk hands the same bundle to all operands; another walk brings another
             if not isinstance(g, Bundle) or any(isinstance(part, Tensor) for part in g.parts.values()):
                 raise refuse("a gradient of a scan is itself differentiated", "Run this step eagerly: there the loop is unrolled")
             self.asked, self.found = g, self._record(g.parts)
-        return self.found[position]
+        found = self.found[position]  # none where what it goes into is collected, and asked for by nobody
+        return Recorded(Literal(0.0, shapes[position], None) if found is None else whole(found))
 
-    def _record(self, parts: dict[int, Any]) -> list[Any]:
+    def _record(self, parts: dict[int, Any]) -> list[Value | None]:
         loop, recorder = self.loop, self.recorder
         count = len(loop.carries)
         with recorder.inside() as scope:
@@ -213,14 +214,10 @@ class _Backwards:
             recorder.note(),
         )
         self._hand_over(backward)
-        outs: list[Any] = [c.final for c in carries]
+        outs: list[Value | None] = [c.final for c in carries]
         outs += [None if c is None else c.outside for c in collected]
         outs += [None if s is None else s.outside for s in summed]
-        shapes = [c.inside.shape for c in loop.carries] + [(loop.length, *x.shape) for x in self.entries]
-        return [
-            Recorded(whole(out)) if out is not None else Recorded(Literal(0.0, shapes[i] if i < len(shapes) else (), None))
-            for i, out in enumerate(outs)
-        ]
+        return outs
 
     def _hand_over(self, backward: Loop) -> None:
         """What the backward body reads of the forward body is collected over time by the one and sliced by the other."""
