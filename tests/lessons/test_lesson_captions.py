@@ -34,12 +34,18 @@ def test_soft_attention_writes_most_captions_word_for_word():
 
 
 def test_without_attention_few_captions_are_right():
-    assert max(of_three_seeds("none: exact captions")) < 20
+    """One caption of four is a guess for whoever knows both objects, and the place of neither."""
+    assert one("start: exact captions, mean of the seeds") < 15
+    for name in ("start", "none"):
+        assert max(of_three_seeds(f"{name}: exact captions")) < 20
+        assert max(of_three_seeds(f"{name}: both objects named")) < 60
     assert max(of_three_seeds("none: BLEU")) < min(of_three_seeds("soft: BLEU")) - 30
 
 
-@pytest.mark.xfail(strict=True, reason="the mean annotation names both objects, and their order is guessed: one caption of six")
-def test_without_attention_fewer_than_fifteen_of_a_hundred_are_right():
+@pytest.mark.xfail(
+    strict=True, reason="the mean annotation at every word names more objects than in the first state alone: one caption of six"
+)
+def test_the_mean_annotation_at_every_word_makes_fewer_than_fifteen_of_a_hundred_right():
     assert max(of_three_seeds("none: exact captions")) < 15
 
 

@@ -12,7 +12,7 @@ from tinymem.testing.check import check_grad
 
 SMALL = {"words": 5, "locations": 4, "features": 3, "embedding": 2, "hidden": 3, "score_hidden": 2, "scale": 0.5}
 TIME, BATCH = 3, 2
-ATTENTIONS = ["none", "soft", "hard"]
+ATTENTIONS = ["start", "none", "soft", "hard"]
 
 
 def build(attention="soft", dtype="float64", seed=0, **changes):
@@ -49,13 +49,15 @@ def by_hand(model, annotations, words, looked=None):
     h, c = (numpy.tanh(p[f"start_{x}.W"] @ a.mean(0) + p[f"start_{x}.b"]) for x in "hc")
     logits, weights = [], []
     for time, word in enumerate(words):
-        if model.config.attention == "none":
+        if model.config.attention in ("start", "none"):
             alpha = numpy.full(len(a), 1 / len(a))
         else:
             scores = numpy.array([p["w3"] @ numpy.tanh(p["W1"] @ h + p["W2"] @ place) for place in a])
             alpha = numpy.exp(scores) / numpy.exp(scores).sum()
         share = alpha if looked is None else looked[time]
         z = sigmoid(p["gate.W"] @ h + p["gate.b"]) * sum(weight * place for weight, place in zip(share, a, strict=True))
+        if model.config.attention == "start":
+            z = numpy.zeros(a.shape[1])
         i, f, o, candidate = numpy.split(p["W"] @ numpy.concatenate([p["E"][word], z]) + p["U"] @ h + p["b"], 4)
         c = sigmoid(f) * c + sigmoid(i) * numpy.tanh(candidate)
         h = sigmoid(o) * numpy.tanh(c)
@@ -231,7 +233,7 @@ def test_a_recorded_update_is_the_eager_one(lowering):
         ({"hidden": 2.0}, "whole number, at least 1"),
         ({"scale": 0}, "scale positive"),
         ({"locations": 5}, "5 locations fill none"),
-        ({"attention": "strong"}, "'none', 'soft' or 'hard', got 'strong'"),
+        ({"attention": "strong"}, "start, none, soft, hard, got 'strong'"),
     ],
 )
 def test_configurations_that_cannot_be_are_refused(changes, message):

@@ -332,7 +332,7 @@ def test_an_interrupted_run_ends_in_the_state_of_an_uninterrupted_one(tiny, tmp_
     assert everything(tmp_path / "parts") == everything(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("attention", ["none", "soft", "hard"])
+@pytest.mark.parametrize("attention", ["start", "none", "soft", "hard"])
 def test_compiled_updates_learn_what_eager_ones_do(tiny, tmp_path, attention):
     runs = [run_experiment(experiment(attention, dtype="float64"), tmp_path / str(eager), progress=False, eager=eager) for eager in (0, 1)]
     for line, other in zip(*runs, strict=True):
@@ -366,7 +366,9 @@ def test_ten_captions_are_learned_by_heart(tiny):
 # --- writing ---
 
 
-@pytest.mark.parametrize(("attention", "choice"), [("none", None), ("soft", None), ("hard", "argmax"), ("hard", "expectation")])
+@pytest.mark.parametrize(
+    ("attention", "choice"), [("start", None), ("none", None), ("soft", None), ("hard", "argmax"), ("hard", "expectation")]
+)
 def test_what_is_written_is_the_likeliest_next_word_each_time(tiny, attention, choice):
     model = captioner(attention, seed=5)
     (written, *_) = Writer(model, choice, eager=True)(tiny.annotations[:3])

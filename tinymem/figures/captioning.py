@@ -12,9 +12,9 @@ from matplotlib.patches import Rectangle
 
 from tinymem.figures.checks import Array, check_shares, checked
 from tinymem.figures.panels import name_ends, plain_ticks
-from tinymem.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SLIDE, VERMILLION, styled
+from tinymem.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SLIDE, VERMILLION, styled
 
-ATTENTIONS = {"none": GREY, "soft": BLUE, "hard": VERMILLION}
+ATTENTIONS = {"start": PURPLE, "none": GREY, "soft": BLUE, "hard": VERMILLION}
 """The colour of each kind of attention, the same in every figure."""
 
 DIMMED = 0.3  # brightness of what is not looked at

@@ -4,7 +4,8 @@
     word t from  L_o (E y_{t-1} + L_h h_t + L_z z_t)
 
 Soft attention takes the expectation Σ_i α_ti a_i as the context, hard attention the annotation of one place, drawn with the
-probabilities α_t.  Without attention the context is the mean annotation at every word: all weights are alike.
+probabilities α_t.  Without attention all weights are alike: the context is the mean annotation, at every word ("none") or in
+the first state alone ("start", as in Vinyals et al. 2015, with which the paper compares).
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from tinymem.models.module import Linear, Module, glorot, parameter
 
 Choice = Literal["expectation", "argmax", "sample"]
 CHOICES = ("expectation", "argmax", "sample")
-ATTENTIONS = ("none", "soft", "hard")
+ATTENTIONS = ("start", "none", "soft", "hard")
+WITHOUT = ("start", "none")  # those that look at no place in particular
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class CaptionerConfig:
 
     words: int
     """words of the vocabulary"""
-    attention: Literal["none", "soft", "hard"] = "soft"
-    """"soft": the expectation over the places; "hard": one place; "none": the mean annotation"""
+    attention: Literal["start", "none", "soft", "hard"] = "soft"
+    """"soft": the expectation over the places; "hard": one place; "none": the mean annotation; "start": it too, before the first word alone"""
     locations: int = 64
     """L, annotated places of a picture"""
     features: int = 64
@@ -58,7 +60,7 @@ class CaptionerConfig:
         if any(type(size) is not int or size < 1 for size in sizes) or not self.scale > 0:
             raise ValueError(f"every size of a captioner must be a whole number, at least 1, and its scale positive: {self}")
         if self.attention not in ATTENTIONS:
-            raise ValueError(f"attention must be 'none', 'soft' or 'hard', got {self.attention!r}")
+            raise ValueError(f"attention must be one of {', '.join(ATTENTIONS)}, got {self.attention!r}")
         if self.coordinates and math.isqrt(self.locations) ** 2 != self.locations:
             raise ValueError(f"coordinates are those of a square grid, and {self.locations} locations fill none: coordinates=False")
 
@@ -112,7 +114,7 @@ class Captioner(Module):
         self.gate = Linear(hidden, 1, rng, dtype)
         self.L_h, self.L_z = glorot(rng, words, hidden, dtype), glorot(rng, words, features, dtype)
         self.out = Linear(words, config.words, rng, dtype)  # L_o
-        if config.attention != "none":
+        if config.attention not in WITHOUT:
             self.W1, self.W2 = glorot(rng, scored, hidden, dtype), glorot(rng, scored, features, dtype)
             self.w3 = parameter(rng.uniform(-1, 1, scored) / scored**0.5, dtype)
 
@@ -192,15 +194,17 @@ class Captioner(Module):
 
     def _weights(self, view: Tensor, h: Tensor) -> Tensor:
         """α (batch, L): who is asked is h_{t-1}."""
-        if self.config.attention != "none":
+        if self.config.attention not in WITHOUT:
             return attention_weights(additive_score(h, view, self.W1, self.W2, self.w3))
         batch, locations = view.shape[:2]
         return wrap(creation_namespace().full((batch, locations), 1 / locations, dtype=view.dtype), None)
 
     def _look(self, view: Tensor, state: CaptionState, embedded: Tensor, gate: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """h_t, c_t and the readout E y_{t-1} + L_h h_t + L_z z_t, having looked at `place`."""
-        context = view.mean(1) if self.config.attention == "none" else soft_context(place, view)
+        context = view.mean(1) if self.config.attention in WITHOUT else soft_context(place, view)
         z = gate * context  # (B, F)
+        if self.config.attention == "start":
+            z = z * 0  # what was seen went into the first state
         h, c = lstm_step(concatenate([embedded, z], 1), state.h, state.c, self.W, self.U, self.b)
         return h, c, embedded + h @ self.L_h.T + z @ self.L_z.T
 
