@@ -110,10 +110,11 @@ CONTENTS = {
             "stack-memorisation",
         ),
         Entry(
-            "binary addition, 10, 20, 40, 60 digits",
+            "binary addition, 20, 40, 60 digits: with rounding, without",
             "Figs. 2, 3: generalises beyond 20",
-            "{Stack RNN: right additions at n = 10}, {Stack RNN: right additions at n = 20}, {Stack RNN: right additions at n = 40}, "
-            "{Stack RNN: right additions at n = 60} %",
+            "{Stack RNN + rounding: right additions at n = 20}, {Stack RNN + rounding: right additions at n = 40}, "
+            "{Stack RNN + rounding: right additions at n = 60}; {Stack RNN: right additions at n = 20}, "
+            "{Stack RNN: right additions at n = 40}, {Stack RNN: right additions at n = 60} %",
             "stack-addition",
         ),
     ),
@@ -199,9 +200,9 @@ CONTENTS = {
             "translation",
         ),
         Entry(
-            "captions right: none, soft, hard",
+            "captions right: without attention (picture at the start, at every word), soft, hard",
             "Xu Table 1, Figs. 2, 3, 5: hard a little ahead",
-            "{none: exact captions}; {soft: exact captions}; {hard, by draws: exact captions} %",
+            "{start: exact captions}; {none: exact captions}; {soft: exact captions}; {hard, by draws: exact captions} %",
             "captions",
         ),
         Entry(
