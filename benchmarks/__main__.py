@@ -39,7 +39,7 @@ def main() -> None:
         results[name], lines = _run(name, given.repeats)
         print("\n".join(lines) + "\n", flush=True)
     if given.json:
-        given.json.write_text(json.dumps(results, indent=1) + "\n")
+        given.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def _run(name: str, rounds: int) -> tuple[dict[str, Any], list[str]]:

@@ -60,7 +60,7 @@ def peak_megabytes() -> float:
     """Peak resident memory of this process.  Not ru_maxrss where /proc has it: Linux lets that start at the parent's peak."""
     status = Path("/proc/self/status")
     if status.exists():
-        for line in status.read_text().splitlines():
+        for line in status.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
     import resource

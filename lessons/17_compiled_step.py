@@ -611,7 +611,7 @@ def ask(flag):
 
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         source, built = Path(folder, "question.c"), Path(folder, "question.so")
-        source.write_text(QUESTION)
+        source.write_text(QUESTION, encoding="utf-8")
         subprocess.run([*compiler(), "-O2", "-shared", "-fPIC", *flag, "-o", str(built), str(source)], check=True)
         return bool(CDLL(str(built)).is_number(c_float(np.nan)))
 

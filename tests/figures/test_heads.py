@@ -3,7 +3,6 @@
 import dataclasses
 
 import matplotlib.colors
-import matplotlib.text
 import numpy as np
 import pytest
 

@@ -45,7 +45,7 @@ HIDDEN = Property(SHARPEN, "a telling name", st.just({"weights": numpy.array([[0
 RULES = Rules(
     Assignment(9, "two rows", (SHARPEN, INTERPOLATE), (values(SHARPEN), values(INTERPOLATE))), (HIDDEN,), "secret", examples=5, seconds=2
 )
-SCHEMA = json.loads(resources.files("tinymem.homework").joinpath("gradescope.json").read_text())
+SCHEMA = json.loads(resources.files("tinymem.homework").joinpath("gradescope.json").read_text(encoding="utf-8"))
 
 
 def hand_in(folder: Path, source: str) -> Path:
@@ -55,7 +55,7 @@ def hand_in(folder: Path, source: str) -> Path:
 
 
 def read(path: Path) -> grading.Results:
-    results: grading.Results = json.loads(path.read_text())
+    results: grading.Results = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.validate(results, SCHEMA)
     return results
 

@@ -53,6 +53,10 @@ def prints(x):
     while True:
         print("for ever " * 100)
 
+def says(x):
+    print("x is", x)
+    return x
+
 def forks(x):
     while True:
         os.fork()
@@ -199,7 +203,7 @@ def test_only_bubblewrap_keeps_the_teachers_files_out(begin: Begin, secret: Path
         assert "No such file or directory" in failure(answers, function).message
     assert "Read-only file system" in failure(answers, "litters").message
     assert "No module named 'tinymem'" in failure(answers, "imports").message
-    assert secret.read_text() == "PROPERTIES = ()"
+    assert secret.read_text(encoding="utf-8") == "PROPERTIES = ()"
     assert [int(result) for result in answers.ask("user", X).results] == [sandbox.NOBODY, 0]
 
 
@@ -265,7 +269,8 @@ def test_endless_output_is_cut_and_the_next_call_prints_again(begin: Begin) -> N
     assert error.kind == "too much output"
     assert "one call printed more than is kept" in error.message
     assert len(answers.printed()) <= sandbox.TAIL_BYTES
-    assert answers.ask("answers", X).results[0].tolist() == [1, 2, 3]
+    assert answers.ask("says", X).results[0].tolist() == [0, 1, 2]
+    assert answers._child.printed() == "x is [0. 1. 2.]\n", "the file is empty again, and written from its beginning"
 
 
 def test_patching_numpy_spoils_the_submissions_own_answers_only(begin: Begin) -> None:

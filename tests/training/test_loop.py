@@ -179,7 +179,7 @@ def test_one_folder_has_one_writer(tmp_path):
 
 def test_a_torn_last_line_of_the_log_does_not_stop_a_run(tmp_path):
     whole = run_experiment(experiment(), tmp_path, progress=False)
-    with open(tmp_path / METRICS, "a") as file:
+    with open(tmp_path / METRICS, "a", encoding="utf-8") as file:
         file.write('{"update": 99, "lo')
     assert read_log(tmp_path) == whole
     assert run_experiment(experiment(), tmp_path, progress=False) == whole

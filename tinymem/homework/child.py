@@ -119,9 +119,11 @@ def _told(error: BaseException, name: str, source: bytes) -> str:
     for frame, number in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_filename == name:
             line, inside = number, f", in {frame.f_code.co_name}"
-    lines = source.decode(errors="replace").splitlines()
+    lines = io.TextIOWrapper(io.BytesIO(source), "utf-8-sig", "replace").read().split("\n")  # line ends as Python counts them
     where = f"\n  {name}, line {line}{inside}:  {lines[line - 1].strip()}" if 0 < line <= len(lines) else ""
     advice = f"\n{name} may import numpy and what comes with Python; all else must stand in it" if isinstance(error, ImportError) else ""
+    if isinstance(error, SyntaxError | ValueError) and ("null bytes" in said or "(unicode error) 'utf-8'" in said):
+        advice = f"\nsave {name} as UTF-8: that is what Python reads"  # editors on Windows offer UTF-16 and others
     return said + where + advice
 
 
@@ -246,6 +248,7 @@ def main() -> None:
         header, arrays = _read(requests)
         with suppress(OSError):
             os.ftruncate(2, 0)  # each call may print as much as the file holds
+            os.lseek(2, 0, os.SEEK_SET)  # the place to write at stays where it was otherwise
         try:
             if "submission" in header:
                 module = load(arrays["source"].tobytes(), header["submission"])

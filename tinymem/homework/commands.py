@@ -37,8 +37,8 @@ def new(
     own = None if assignment.isdecimal() else Path(assignment)
     written = skeleton.write(chosen, Path(f"hw{chosen.number}") if folder is None else folder, own)
     print("\n".join(f"written: {path}" for path in written))
-    option = f" --assignment {written[-1]}" if own else ""
-    print(f"Write the functions in {written[0]}, then: tinymem hw check {written[0].parent}{option}")
+    option = f" --assignment {skeleton.typed(written[-1])}" if own else ""
+    print(f"Write the functions in {written[0]}, then: tinymem hw check {skeleton.typed(written[0].parent)}{option}")
     return 0
 
 
@@ -163,19 +163,21 @@ def main(arguments: Sequence[str]) -> int:
 # -- which assignment is meant -------------------------------------------------------------------------------------------------
 def _submitted(folder: Path, which: str, task: str) -> list[tuple[Path, Assignment]]:
     """The files of a folder, or the one file that was named, each with its assignment; UsageError if none has the task."""
+    from tinymem.homework.skeleton import typed
     from tinymem.homework.tasks import assignments, chosen
 
     possible = {one.file: one for one in ((chosen(which),) if which else assignments())}
     names = ", ".join(possible) if which else "hw1.py … hw5.py (if your teacher gave you a file for it: --assignment FILE.py)"
-    begin = f"begin with: tinymem hw new {which or 3}"
+    begin = f"begin with: tinymem hw new {typed(Path(which)) if which else 3}"
     if not folder.exists():
-        raise UsageError(f"{folder} does not exist; {begin} {folder}")
+        raise UsageError(f"{folder} does not exist; {begin} {typed(folder)}")
     if folder.is_file() and folder.name not in possible:
         raise UsageError(f"{folder} is not named {names}; the name tells what it is checked for")
     found = [(path, possible[path.name]) for path in ([folder] if folder.is_file() else map(folder.joinpath, possible)) if path.is_file()]
     if not found:
         below = sorted(path.parent for name in possible for path in folder.glob(f"*/{name}"))
-        raise UsageError(f"{folder} holds no {names}; {f'below it there is: tinymem hw check {below[0]}' if below else f'{begin} FOLDER'}")
+        advice = f"below it there is: tinymem hw check {typed(below[0])}" if below else f"{begin} FOLDER"
+        raise UsageError(f"{folder} holds no {names}; {advice}")
     if not task:
         return found
     having = [(path, one) for path, one in found if task in {each.number for each in one.tasks}]

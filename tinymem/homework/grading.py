@@ -16,6 +16,7 @@ import hmac
 import io
 import json
 import os
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,7 @@ from tinymem.homework.properties import Property, public
 from tinymem.homework.report import failure
 from tinymem.homework.tasks import EXAMPLES, Assignment, Task
 from tinymem.lesson import UsageError
-from tinymem.training.checkpoints import CheckpointError, write_atomically
+from tinymem.training.checkpoints import write_atomically
 
 PUBLIC_SEED = 0  # that of `tinymem hw check`: a public verdict is the same at home and here
 LARGEST_SUBMISSION = 2**20  # bytes
@@ -75,7 +76,8 @@ class Rules:
 
     def seed(self, student: str) -> int:
         """The seed of a student's hidden checks."""
-        return int.from_bytes(hmac.digest(self.secret.encode(), student.encode(), "sha256")[:4], "big")
+        name = unicodedata.normalize("NFC", student)  # macOS may write the é of a folder's name as two signs
+        return int.from_bytes(hmac.digest(self.secret.encode(), name.encode(), "sha256")[:4], "big")
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -120,7 +122,8 @@ def grade(submission: Path, rules: Rules, out: Path, student: str = "") -> Resul
 
 def grade_all(submissions: Path, rules: Rules, out: Path) -> list[dict[str, Any]]:
     """Grade every folder in `submissions`, by name; what goes wrong with one is told in its row, and the next one follows."""
-    folders = sorted(folder for folder in submissions.iterdir() if folder.is_dir()) if submissions.is_dir() else []
+    found = [folder for folder in submissions.iterdir() if folder.is_dir()] if submissions.is_dir() else []
+    folders = sorted(found, key=lambda folder: folder.name)  # paths are sorted otherwise on Windows
     if not folders:
         raise UsageError(f"{submissions} holds no folders: each submission is a folder with {rules.assignment.file} in it")
     rows: list[dict[str, Any]] = []
@@ -128,12 +131,10 @@ def grade_all(submissions: Path, rules: Rules, out: Path) -> list[dict[str, Any]
         name = os.fsencode(folder.name).decode(errors="replace")  # a name need not be text
         try:
             row = _row(grade(folder, rules, out / folder.name / "results.json", student=name))
-        except CheckpointError:
-            raise  # a full disk: nothing after it would be written either
         except Exception as error:
             row = {"problem": f"the grader failed: {type(error).__name__}: {error}"}
         rows.append({"submission": name, **row})
-        _write_table(out / "grades.csv", rules, rows)
+        _write_table(out / "grades.csv", rules, rows)  # where even this fails the disk is full, and nothing more could be written
     return rows
 
 

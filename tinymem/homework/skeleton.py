@@ -45,21 +45,27 @@ def write(assignment: Assignment, folder: Path, own: Path | None = None) -> list
         assignment.file: _skeleton(assignment) if own else without_solutions(_read(solution_file(assignment)), assignment.tasks),
         f"test_{assignment.file}": _read(FILES / "test_template.py").replace('"WHICH"', which),
         "pytest.ini": _markers(assignment),
-        "README.md": _readme(assignment, f" --assignment {own.name}" if own else ""),
+        "README.md": _readme(assignment, f" --assignment {typed(Path(own.name))}" if own else ""),
     }
+    files = {name: text.encode() for name, text in texts.items()}
     if own:
-        if own.name in texts:
+        if own.name.casefold() in map(str.casefold, texts):  # Windows and macOS take HW6.py and hw6.py for one file
             raise UsageError(f"{own}: the student's folder has a file of that name; call yours otherwise")
-        texts[own.name] = _read(own)
-    there = [name for name in texts if (folder / name).exists()]
+        files[own.name] = own.read_bytes()
+    there = [name for name in files if (folder / name).exists()]
     if there:
         raise UsageError(f"{folder} holds {', '.join(there)} already, and nothing is overwritten: name a new folder")
     try:
-        for name, text in texts.items():
-            write_atomically(folder / name, text.encode())
+        for name, payload in files.items():
+            write_atomically(folder / name, payload)
     except CheckpointError as error:
         raise UsageError(f"{folder}: cannot write there ({error.__cause__})") from None
-    return [folder / name for name in texts]
+    return [folder / name for name in files]
+
+
+def typed(path: Path) -> str:
+    """A path as one types it in a command, whatever the shell."""
+    return f'"{path}"' if " " in str(path) else str(path)
 
 
 def _read(path: Path) -> str:

@@ -39,7 +39,7 @@ class CaptionerConfig:
     words: int
     """words of the vocabulary"""
     attention: Literal["start", "none", "soft", "hard"] = "soft"
-    """"soft": the expectation over the places; "hard": one place; "none": the mean annotation; "start": it too, before the first word alone"""
+    """"soft": the expectation over the places; "hard": one place; "none": the mean annotation; "start": that too, but only at the start"""
     locations: int = 64
     """L, annotated places of a picture"""
     features: int = 64

@@ -300,7 +300,7 @@ class _Run:
         self.window_loss = self.window_seconds = 0.0
         self.window_updates = 0
         self.history.append(line)
-        with open(self.folder / METRICS, "a") as file:
+        with open(self.folder / METRICS, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         return line
 

@@ -35,7 +35,7 @@ def write_log(folder: Path, lines: list[dict[str, Any]]) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; CheckpointError if another one trains in it.  The system frees it when we end, however."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK, "a+") as file:
+    with open(folder / LOCK, "a+", encoding="utf-8") as file:
         try:
             _lock(file)
         except OSError:

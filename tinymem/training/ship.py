@@ -30,7 +30,7 @@ def ship(runs: Path, checkpoints: Path) -> list[Path]:
     """
     families: dict[str, list[tuple[Experiment, Path]]] = {}
     for folder in sorted(folder for folder in runs.iterdir() if (folder / DESCRIPTION).exists()):
-        experiment: Experiment = from_plain(json.loads((folder / DESCRIPTION).read_text()))
+        experiment: Experiment = from_plain(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")))
         log = read_log(folder)
         if not log or log[-1]["update"] < experiment.schedule.updates or not (folder / BEST).exists():
             raise ValueError(f"{folder}: this run is not finished; the command that began it goes on from where it stopped")

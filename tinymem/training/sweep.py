@@ -81,7 +81,7 @@ def sweep(
                     if process.returncode == INTERRUPTED:  # we ignore such signals where a shell has put us into its background
                         raise KeyboardInterrupt
                     if process.returncode:
-                        said = (folder / ERRORS).read_text().strip().splitlines()
+                        said = (folder / ERRORS).read_text(encoding="utf-8").strip().splitlines()
                         failures.append(f"run {folder.name}: {said[-1] if said else f'ended with exit code {process.returncode}'}")
     except BaseException as reason:
         for _, _, process, _ in running:  # a terminal sends Ctrl-C to all of us; somebody else's signal reaches only this process
@@ -99,13 +99,13 @@ def sweep(
 
 def _start(folder: Path, backend: str, eager: bool, threads: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tinymem.training.sweep", str(folder), backend, *["eager"] * eager]
-    with open(folder / ERRORS, "w") as errors:
+    with open(folder / ERRORS, "w", encoding="utf-8") as errors:
         return subprocess.Popen(command, env={**os.environ, **ONE_THREAD, "TINYMEM_THREADS": str(threads)}, stderr=errors)
 
 
 def main(folder: Path, backend: str = "numpy", mode: str = "compiled") -> int:
     """Run the experiment described in `folder`, "compiled" or "eager": what each process of a sweep executes."""
-    experiment = from_plain(json.loads((folder / DESCRIPTION).read_text()))
+    experiment = from_plain(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")))
     try:
         with use(backend):
             run_experiment(experiment, folder, progress=False, eager=mode == "eager")

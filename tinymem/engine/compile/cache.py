@@ -70,7 +70,7 @@ def identity() -> str:
 
 def _instructions() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return "\n".join(sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))}))
@@ -124,7 +124,7 @@ def kernels(texts: Mapping[str, str], prelude: str) -> tuple[dict[str, int], int
 def _found(key: str, symbol: str | None = None) -> ctypes.CDLL | None:
     """The library that has a kernel; None if there is none, or what is there is broken: then it is built anew."""
     try:
-        name, size = (folder() / f"{key}.entry").read_text().split()
+        name, size = (folder() / f"{key}.entry").read_text(encoding="utf-8").split()
         path = folder() / name
         if path.stat().st_size != int(size):  # cut short by a full disk: loading it would kill the process
             return None

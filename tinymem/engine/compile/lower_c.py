@@ -34,7 +34,7 @@ VECTORISE = """
 
 @cache
 def prelude() -> str:
-    return (HERE / "vector_math.h").read_text() + VECTORISE
+    return (HERE / "vector_math.h").read_text(encoding="utf-8") + VECTORISE
 
 
 @cache
@@ -49,7 +49,7 @@ def runtime() -> tuple[ctypes.CDLL, bool]:
         except (AttributeError, OSError):
             continue
     kind = found[1] if found else "int"
-    library = disk.whole_library((HERE / "native.c").read_text().replace("BLAS_INT", kind), "run_program")
+    library = disk.whole_library((HERE / "native.c").read_text(encoding="utf-8").replace("BLAS_INT", kind), "run_program")
     if found:
         library.use_blas(*[ctypes.cast(function, ctypes.c_void_p) for function in found[0]])
     return library, found is not None
