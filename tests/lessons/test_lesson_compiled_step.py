@@ -54,6 +54,7 @@ def check(printed, rows, batches):
     assert "sqrt" in printed.split("## 4")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_it_runs_from_an_empty_folder_and_shows_every_stage(tmp_path):
     printed, errors, rows = run(tmp_path)
@@ -74,6 +75,7 @@ def test_it_runs_from_an_empty_folder_and_shows_every_stage(tmp_path):
         assert (tmp_path / "tinymem-out" / "compiled-step" / f"compiled-ladder.{suffix}").stat().st_size > 5_000
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_without_a_c_compiler_it_says_so_in_one_line_and_replays_by_numpy(tmp_path):
     printed, errors, rows = run(tmp_path, "--quick", CC="/nonexistent")

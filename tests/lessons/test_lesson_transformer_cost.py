@@ -46,6 +46,7 @@ def done(tmp_path_factory):
     return found.stdout, {row["name"]: row for row in rows}, results
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_it_draws_its_figures(done):
     _, _, folder = done
@@ -54,6 +55,7 @@ def test_it_draws_its_figures(done):
         assert figures == ["bleu-and-flops", "bleu-by-flops", "operations-and-seconds", "path-lengths"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("what", GROWTH)
 def test_counts_and_paths_grow_as_in_table_1(done, what):
@@ -64,6 +66,7 @@ def test_counts_and_paths_grow_as_in_table_1(done, what):
         assert row["paper"] == power
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_all_positions_are_connected(done):
     printed, rows, _ = done
@@ -75,6 +78,7 @@ def test_all_positions_are_connected(done):
     assert printed.count("differs from its array form by") == 4
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_operations_cross_at_n_equals_d_and_time_is_only_reported(done):
     printed, rows, _ = done
@@ -87,6 +91,7 @@ def test_operations_cross_at_n_equals_d_and_time_is_only_reported(done):
         assert rows[f"{layer}: CPU time, n = 1024, d = 64"]["value"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_table_of_the_slide_and_ours(done):
     printed, rows, _ = done
