@@ -33,7 +33,7 @@ def lesson(
 
     Args:
         name: the lesson, or 'list'
-        train: train every model of the lesson from its seed (up to an hour on two cores; stop with Ctrl-C, the same command goes on)
+        train: train every model of the lesson from its seed (up to about an hour on two cores; stop with Ctrl-C, the same command goes on)
         quick: a small real training run of under two minutes
         size: the size that trains here, or the paper's full size, where a lesson offers it
         backend: numpy or cupy

@@ -186,6 +186,7 @@ def test_learning_to_execute_keeps_what_was_asked_of_it():
         gain = value(f"memorisation, doubled + inverted - plain at {digits} digits")
         assert math.isclose(gain, (sum(memories["doubled + inverted"]) - sum(memories["plain"])) / 2)
         assert gain > -behind
+    assert value("memorisation, doubled + inverted - plain, mean of the lengths shown") > 0
 
 
 @pytest.mark.slow
