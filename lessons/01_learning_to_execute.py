@@ -418,9 +418,9 @@ if memorised:
 
 # %% [markdown]
 # **What you see** (of the shipped runs, lengths drawn as by mix). Within the training every form is as good as perfect; at 20 digits
-# doubled + inverted, which must remember over twice the distance, is still a point behind (with half of the examples, doubled alone had
-# 94 % there). Beyond 20 digits, where no training went, every form loses; doubled + inverted loses less than plain, with both seeds, and
-# inverted alone no more than it: what helps there is the inverting. The paper, with 2 × 400 cells, finds doubled + inverted best.
+# doubled + inverted, which must remember over twice the distance, is still a point behind. Beyond 20 digits, where no training went, every
+# form loses; doubled + inverted loses less than plain, with both seeds, and inverted alone about as little: what helps there is the
+# inverting. The paper, with 2 × 400 cells, finds doubled + inverted best.
 
 # %% [markdown]
 # ## 9. Ask it yourself

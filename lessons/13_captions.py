@@ -29,7 +29,7 @@ from tinymem.figures import captioning as figures
 from tinymem.lesson import Lesson
 
 # %%
-from tinymem.models.captioner import WITHOUT, CaptionerConfig
+from tinymem.models.captioner import WITHOUT_ATTENTION, CaptionerConfig
 from tinymem.models.cnn import EncoderConfig
 from tinymem.tasks.pointing import object_mask, score_attention
 from tinymem.tasks.scenes import GRAMMAR, CropTask, Scene, SceneError, SceneTask, shown, vocabulary
@@ -264,7 +264,7 @@ for name in main:
             found, label = score_captions(told, test.scenes), f"{name}, by {way}" if way else name
             lesson.row(f"{label}: exact captions", 100 * found.exact, "%", seed=seed, n=count)
             lesson.row(f"{label}: BLEU", found.bleu, "BLEU", seed=seed, n=count)
-        if name in WITHOUT:
+        if name in WITHOUT_ATTENTION:
             pairs = [[{*words} - {*GRAMMAR} for words in (one.words, scene.words)] for one, scene in zip(told, test.scenes, strict=True)]
             lesson.row(f"{name}: both objects named", 100 * np.mean([one == other for one, other in pairs]), "%", seed=seed, n=count)
 
@@ -278,7 +278,7 @@ def exact_of(system, way=""):
 for name in main:
     if len(seeds) > 1 and runs[name][0].model.config.attention != "hard":
         lesson.row(f"{name}: exact captions, mean of the seeds", np.mean(exact_of(name)), "%", n=count)
-    for run in runs[name] if name not in WITHOUT else []:
+    for run in runs[name] if name not in WITHOUT_ATTENTION else []:
         at = score_attention(test.scenes, attention_of(run.model, test))
         lesson.row(f"{name}: attention on the object", 100 * at.mass, "%", seed=run.experiment.seed, n=at.words)
         lesson.row(f"{name}: pointing", 100 * at.pointing, "%", seed=run.experiment.seed, n=at.words)

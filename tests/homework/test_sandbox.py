@@ -28,7 +28,7 @@ def writes(x):
     return x
 
 def litters(x):
-    open("/tmp/left", "w").close()
+    open("/tmp/left", "w").close()  # the /tmp that bubblewrap gives it, or anybody's
 
 def connects(x):
     import socket

@@ -29,7 +29,7 @@ from tinymem.models.module import Linear, Module, glorot, parameter
 Choice = Literal["expectation", "argmax", "sample"]
 CHOICES = ("expectation", "argmax", "sample")
 ATTENTIONS = ("start", "none", "soft", "hard")
-WITHOUT = ("start", "none")  # those that look at no place in particular
+WITHOUT_ATTENTION = ("start", "none")  # those that look at no place in particular
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Captioner(Module):
         self.gate = Linear(hidden, 1, rng, dtype)
         self.L_h, self.L_z = glorot(rng, words, hidden, dtype), glorot(rng, words, features, dtype)
         self.out = Linear(words, config.words, rng, dtype)  # L_o
-        if config.attention not in WITHOUT:
+        if config.attention not in WITHOUT_ATTENTION:
             self.W1, self.W2 = glorot(rng, scored, hidden, dtype), glorot(rng, scored, features, dtype)
             self.w3 = parameter(rng.uniform(-1, 1, scored) / scored**0.5, dtype)
 
@@ -194,14 +194,14 @@ class Captioner(Module):
 
     def _weights(self, view: Tensor, h: Tensor) -> Tensor:
         """α (batch, L): who is asked is h_{t-1}."""
-        if self.config.attention not in WITHOUT:
+        if self.config.attention not in WITHOUT_ATTENTION:
             return attention_weights(additive_score(h, view, self.W1, self.W2, self.w3))
         batch, locations = view.shape[:2]
         return wrap(creation_namespace().full((batch, locations), 1 / locations, dtype=view.dtype), None)
 
     def _look(self, view: Tensor, state: CaptionState, embedded: Tensor, gate: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """h_t, c_t and the readout E y_{t-1} + L_h h_t + L_z z_t, having looked at `place`."""
-        context = view.mean(1) if self.config.attention in WITHOUT else soft_context(place, view)
+        context = view.mean(1) if self.config.attention in WITHOUT_ATTENTION else soft_context(place, view)
         z = gate * context  # (B, F)
         if self.config.attention == "start":
             z = z * 0  # what was seen went into the first state
